@@ -1,0 +1,1 @@
+//! The framing guard (to be filled).

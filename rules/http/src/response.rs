@@ -1,0 +1,1 @@
+//! Strictness towards upstream responses (to be filled).

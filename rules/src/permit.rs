@@ -1,0 +1,98 @@
+//! Permission as a value nobody can forge.
+//!
+//! ```compile_fail
+//! // A permit has no public constructor: forwarding an unjudged request does not type-check.
+//! let permit = palisade_rules::Permit { head: todo!(), destination: todo!(), response: todo!() };
+//! ```
+//! ```compile_fail
+//! // A permit is good for one request: it cannot be copied.
+//! fn twice(permit: palisade_rules::Permit) -> (palisade_rules::Permit, palisade_rules::Permit) {
+//!     (permit.clone(), permit)
+//! }
+//! ```
+
+use std::sync::Arc;
+
+use palisade_model::policy::WeightedCluster;
+use palisade_model::record::{Inspection, RuleMatch, VerdictFacts};
+use palisade_model::{Connection, Denial, RequestHead};
+
+use crate::ResponseStage;
+
+/// Permission to forward one request. It owns the head that was judged and the way it goes.
+#[derive(Debug)]
+#[must_use = "a permit that is not used is a request that is never sent"]
+pub struct Permit {
+    pub(crate) head: RequestHead,
+    pub(crate) destination: Destination,
+    pub(crate) response: ResponseStage,
+}
+
+impl Permit {
+    /// The head that was judged.
+    pub fn head(&self) -> &RequestHead {
+        &self.head
+    }
+
+    /// Where it goes.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// Spends the permit: the head to send, where to send it, and the stage that judges the answer.
+    pub fn into_exchange(self) -> (RequestHead, Destination, ResponseStage) {
+        (self.head, self.destination, self.response)
+    }
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// The application behind an inbound listener.
+    Application,
+    /// One of these clusters, by weight.
+    Clusters {
+        /// The route that chose them.
+        route: Arc<str>,
+        /// The clusters and their shares.
+        backends: Arc<[WeightedCluster]>,
+        /// Milliseconds up to the response head, if the route says.
+        timeout_ms: Option<u64>,
+    },
+}
+
+/// Permission to splice one connection's opaque bytes, until the next policy swap judges it again.
+#[derive(Debug)]
+#[must_use = "a permit that is not used is a connection that is never spliced"]
+pub struct TcpPermit {
+    pub(crate) connection: Connection,
+}
+
+impl TcpPermit {
+    /// The connection that was judged.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+/// What a judgement leaves for the record, whatever the verdict.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// The version of the policy that judged.
+    pub policy_version: Arc<str>,
+    /// What the staged policy would have decided.
+    pub staged: Option<VerdictFacts>,
+    /// The WAF rules that matched.
+    pub matches: Vec<RuleMatch>,
+    /// How much of the request body was seen.
+    pub inspection: Inspection,
+}
+
+/// A refusal with what is known about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// The denial.
+    pub denial: Denial,
+    /// The facts for the record.
+    pub judgement: Judgement,
+}

@@ -1,0 +1,302 @@
+//! The request's part of a transaction: head first, then the body if the policy inspects it.
+
+use std::sync::Arc;
+
+use palisade_authz::Decision;
+use palisade_model::documents::{BodyLimit, OverLimit};
+use palisade_model::record::{Inspection, VerdictFacts};
+use palisade_model::{BodyKind, Connection, Denial, Direction, Reason, RequestHead, RuleId};
+
+use crate::engine::{Engine, Waf};
+use crate::stages::{self, Stage};
+use crate::{Destination, Judgement, Permit, Refused, ResponseStage, Snapshot};
+
+/// What a pure engine cannot know of an exchange.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The reference id: unique, and what a refused client is told.
+    pub reference: Arc<str>,
+    /// Milliseconds since the epoch.
+    pub time_ms: u64,
+}
+
+/// What is to be done after the head was judged.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the usual verdict is Forward; boxing it would cost every request an allocation"
+)]
+#[derive(Debug)]
+pub enum Step {
+    /// Send it.
+    Forward(Permit),
+    /// Hold the body until it is judged.
+    NeedBody(Box<BodyStage>),
+    /// Refuse it.
+    Deny(Box<Refused>),
+}
+
+/// What is to be done after a piece of body was fed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// Feed the next piece.
+    More,
+    /// The limit is reached and the policy inspects the first part: call `finish`, then stream the rest.
+    Enough,
+    /// The limit is passed and the policy says reject: call `finish`, which refuses.
+    TooLong,
+}
+
+/// The judge of a request body. Nothing may reach the upstream before `finish` gave a permit.
+#[derive(Debug)]
+pub struct BodyStage {
+    head: RequestHead,
+    destination: Destination,
+    transaction: palisade_waf::Transaction,
+    waf: Waf,
+    judgement: Judgement,
+    direction: Direction,
+    limit: BodyLimit,
+    fed: usize,
+    over: bool,
+}
+
+/// Judges a head, stage by stage.
+pub(crate) fn judge(
+    snapshot: &Snapshot,
+    connection: &Connection,
+    head: RequestHead,
+    body: BodyKind,
+    exchange: Exchange,
+) -> Step {
+    let engine = snapshot.enforced();
+    let mut judgement = Judgement {
+        policy_version: engine.version().clone(),
+        staged: snapshot.staged().map(|staged| staged_verdict(staged, connection, &head)),
+        matches: Vec::new(),
+        inspection: Inspection::None,
+    };
+    let destination = match judge_head(engine, connection, &head) {
+        Ok(destination) => destination,
+        Err(denial) => return Step::Deny(Box::new(Refused { denial, judgement })),
+    };
+    let Some(waf) = waf_of(engine, connection.direction) else {
+        if body != BodyKind::Empty {
+            judgement.inspection = Inspection::Uninspected { why: "no rule set".into() };
+        }
+        return Step::Forward(permit(head, destination, ResponseStage::unjudged(judgement)));
+    };
+    judge_content(waf.clone(), connection, head, body, exchange, destination, judgement)
+}
+
+/// WAF phase 1, and phase 2 where there is no body to wait for.
+fn judge_content(
+    waf: Waf,
+    connection: &Connection,
+    head: RequestHead,
+    body: BodyKind,
+    exchange: Exchange,
+    destination: Destination,
+    mut judgement: Judgement,
+) -> Step {
+    let mut transaction = palisade_waf::Transaction::begin(
+        waf.engine.clone(),
+        connection,
+        &head,
+        exchange.time_ms,
+        &exchange.reference,
+    );
+    if let Some(interruption) = transaction.request_headers() {
+        return deny(&waf, interruption, transaction, judgement, Reason::WafRequest);
+    }
+    let streaming = streams(&head);
+    let limit = waf.request_limit();
+    if let (Some(why), true) = (streaming, body != BodyKind::Empty) {
+        judgement.inspection = Inspection::Uninspected { why: why.into() };
+    } else if body != BodyKind::Empty && transaction.wants_request_body() {
+        let declared_over = matches!(body, BodyKind::Length(length) if length > limit.max_bytes as u64);
+        let stage = BodyStage {
+            head,
+            destination,
+            transaction,
+            waf,
+            judgement,
+            direction: connection.direction,
+            limit,
+            fed: 0,
+            over: declared_over && limit.over == OverLimit::Reject,
+        };
+        if stage.over {
+            // A declared length over the limit is refused before a byte of it is read.
+            return match stage.finish() {
+                Ok(permit) => Step::Forward(permit),
+                Err(refused) => Step::Deny(refused),
+            };
+        }
+        return Step::NeedBody(Box::new(stage));
+    } else if body != BodyKind::Empty {
+        judgement.inspection = Inspection::Uninspected { why: "request body access is off".into() };
+    }
+    if let Some(interruption) = transaction.request_body(true) {
+        return deny(&waf, interruption, transaction, judgement, Reason::WafRequest);
+    }
+    let response = ResponseStage::judged(transaction, waf, judgement, connection.direction);
+    Step::Forward(permit(head, destination, response))
+}
+
+impl BodyStage {
+    /// The head that waits for its body.
+    pub fn head(&self) -> &RequestHead {
+        &self.head
+    }
+
+    /// How many bytes will be held at most.
+    pub fn limit(&self) -> usize {
+        self.limit.max_bytes
+    }
+
+    /// Feeds the next piece of the body, in order.
+    pub fn feed(&mut self, bytes: &[u8]) -> Feed {
+        let room = self.limit.max_bytes.saturating_sub(self.fed);
+        let taken = bytes.get(..room).unwrap_or(bytes);
+        self.transaction.request_body_feed(taken);
+        self.fed += taken.len();
+        if bytes.len() <= room {
+            return Feed::More;
+        }
+        match self.limit.over {
+            OverLimit::InspectPrefix => {
+                self.judgement.inspection = Inspection::Prefix { bytes: self.fed as u64 };
+                Feed::Enough
+            }
+            OverLimit::Reject => {
+                self.over = true;
+                Feed::TooLong
+            }
+        }
+    }
+
+    /// Judges what was fed.
+    pub fn finish(mut self) -> Result<Permit, Box<Refused>> {
+        if self.over {
+            let text =
+                format!("the body is longer than the {} bytes the policy inspects", self.limit.max_bytes);
+            let denial = Denial::new(Reason::BodyTooLarge, None, text);
+            self.transaction.logging();
+            self.judgement.matches = self.transaction.matches().to_vec();
+            return Err(Box::new(Refused { denial, judgement: self.judgement }));
+        }
+        let complete = !matches!(self.judgement.inspection, Inspection::Prefix { .. });
+        if complete {
+            self.judgement.inspection = Inspection::Full { bytes: self.fed as u64 };
+        }
+        if let Some(interruption) = self.transaction.request_body(complete) {
+            return Err(refused(
+                &self.waf,
+                interruption,
+                self.transaction,
+                self.judgement,
+                Reason::WafRequest,
+            ));
+        }
+        let response = ResponseStage::judged(self.transaction, self.waf, self.judgement, self.direction);
+        Ok(permit(self.head, self.destination, response))
+    }
+}
+
+/// Route and authorization: everything that needs the head alone.
+fn judge_head(engine: &Engine, connection: &Connection, head: &RequestHead) -> Result<Destination, Denial> {
+    if let Some(denial) = engine.refuses_all() {
+        return Err(denial);
+    }
+    let mut destination = Destination::Application;
+    for stage in stages::request(connection.direction) {
+        match stage {
+            Stage::Route => destination = route(engine, connection, head)?,
+            Stage::Authorization if !engine.permits_unjudged() => {
+                if let Decision::Deny(denial) = engine.authorization.http(connection, head) {
+                    return Err(denial);
+                }
+            }
+            Stage::Authorization | Stage::WafRequest | Stage::WafResponse => {}
+        }
+    }
+    Ok(destination)
+}
+
+fn route(engine: &Engine, connection: &Connection, head: &RequestHead) -> Result<Destination, Denial> {
+    if connection.direction == Direction::Inbound {
+        return Ok(Destination::Application);
+    }
+    let outbound = connection.direction == Direction::Outbound;
+    match engine.routes.find(&connection.listener, outbound, head) {
+        Some(route) => Ok(Destination::Clusters {
+            route: route.name.clone(),
+            backends: route.backends.clone(),
+            timeout_ms: route.timeout_ms,
+        }),
+        None => {
+            let text =
+                format!("no route of listener {} takes {}{}", connection.listener, head.authority, head.path);
+            Err(Denial::new(Reason::NoRoute, None, text))
+        }
+    }
+}
+
+/// What the staged engine would have decided on the head.
+fn staged_verdict(staged: &Engine, connection: &Connection, head: &RequestHead) -> VerdictFacts {
+    match judge_head(staged, connection, head) {
+        Ok(_) => VerdictFacts::Permit,
+        Err(denial) => VerdictFacts::Deny(denial),
+    }
+}
+
+fn waf_of(engine: &Engine, direction: Direction) -> Option<&Waf> {
+    let wanted = stages::request(direction).contains(&Stage::WafRequest);
+    engine.waf.as_ref().filter(|_| wanted)
+}
+
+/// Types that are judged on the head and never held whole.
+fn streams(head: &RequestHead) -> Option<&'static str> {
+    if head.upgrade.is_some() {
+        return Some("upgrade");
+    }
+    let content_type = head.headers.get(http::header::CONTENT_TYPE)?.as_bytes();
+    let essence = content_type.split(|byte| *byte == b';' || *byte == b' ').next()?;
+    let grpc = essence.eq_ignore_ascii_case(b"application/grpc")
+        || essence.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc+"));
+    grpc.then_some("grpc")
+}
+
+fn permit(head: RequestHead, destination: Destination, response: ResponseStage) -> Permit {
+    Permit { head, destination, response }
+}
+
+fn deny(
+    waf: &Waf,
+    interruption: palisade_waf::Interruption,
+    transaction: palisade_waf::Transaction,
+    judgement: Judgement,
+    reason: Reason,
+) -> Step {
+    Step::Deny(refused(waf, interruption, transaction, judgement, reason))
+}
+
+/// A WAF interruption as a refusal. Phase 5 always runs.
+pub(crate) fn refused(
+    waf: &Waf,
+    interruption: palisade_waf::Interruption,
+    mut transaction: palisade_waf::Transaction,
+    mut judgement: Judgement,
+    reason: Reason,
+) -> Box<Refused> {
+    transaction.logging();
+    judgement.matches = transaction.matches().to_vec();
+    let rule = RuleId::Waf { rule_set: waf.name.to_string(), id: interruption.rule };
+    let denial = Denial {
+        reason,
+        rule: Some(rule),
+        explanation: interruption.explanation,
+        status: interruption.status,
+    };
+    Box::new(Refused { denial, judgement })
+}

@@ -1,0 +1,143 @@
+//! The response's part of a transaction.
+
+use palisade_model::documents::{BodyLimit, OverLimit};
+use palisade_model::record::Inspection;
+use palisade_model::{Denial, Direction, Reason, ResponseHead};
+
+use crate::engine::Waf;
+use crate::request::refused;
+use crate::stages::{self, Stage};
+use crate::{Feed, Judgement, Refused};
+
+/// The judge of a response: `head`, then `feed` if the body is wanted, then `finish`, always.
+#[derive(Debug)]
+pub struct ResponseStage {
+    judge: Option<Box<Judge>>,
+    judgement: Judgement,
+}
+
+#[derive(Debug)]
+struct Judge {
+    transaction: palisade_waf::Transaction,
+    waf: Waf,
+    fed: usize,
+    limit: BodyLimit,
+    over: bool,
+}
+
+/// What is to be done with a response body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseBody {
+    /// Stream it.
+    Stream,
+    /// Hold up to this many bytes, `feed` them, and call `body` before the first byte leaves.
+    Hold(usize),
+}
+
+impl ResponseStage {
+    pub(crate) fn unjudged(judgement: Judgement) -> Self {
+        Self { judge: None, judgement }
+    }
+
+    pub(crate) fn judged(
+        transaction: palisade_waf::Transaction,
+        waf: Waf,
+        judgement: Judgement,
+        direction: Direction,
+    ) -> Self {
+        if !stages::response(direction).contains(&Stage::WafResponse) {
+            return Self { judge: None, judgement };
+        }
+        let limit = waf.response_limit().unwrap_or(BodyLimit::RESPONSE);
+        Self { judge: Some(Box::new(Judge { transaction, waf, fed: 0, limit, over: false })), judgement }
+    }
+
+    /// Judges the response head (WAF phase 3). On a refusal the stage is spent.
+    pub fn head(&mut self, head: &ResponseHead) -> Result<ResponseBody, Box<Refused>> {
+        let Some(mut judge) = self.judge.take() else { return Ok(ResponseBody::Stream) };
+        if let Some(interruption) = judge.transaction.response_headers(head) {
+            let Judge { transaction, waf, .. } = *judge;
+            return Err(refused(
+                &waf,
+                interruption,
+                transaction,
+                self.judgement.clone(),
+                Reason::WafResponse,
+            ));
+        }
+        let hold =
+            judge.waf.response_limit().is_some() && judge.transaction.wants_response_body() && !streams(head);
+        let limit = judge.limit.max_bytes;
+        self.judge = Some(judge);
+        Ok(if hold { ResponseBody::Hold(limit) } else { ResponseBody::Stream })
+    }
+
+    /// Feeds the next piece of a held body.
+    pub fn feed(&mut self, bytes: &[u8]) -> Feed {
+        let Some(judge) = &mut self.judge else { return Feed::Enough };
+        let room = judge.limit.max_bytes.saturating_sub(judge.fed);
+        let taken = bytes.get(..room).unwrap_or(bytes);
+        judge.transaction.response_body_feed(taken);
+        judge.fed += taken.len();
+        if bytes.len() <= room {
+            return Feed::More;
+        }
+        match judge.limit.over {
+            OverLimit::InspectPrefix => Feed::Enough,
+            OverLimit::Reject => {
+                judge.over = true;
+                Feed::TooLong
+            }
+        }
+    }
+
+    /// Judges the held body (WAF phase 4). `complete`: whether all of it was fed. On a refusal the stage is spent.
+    pub fn body(&mut self, complete: bool) -> Result<(), Box<Refused>> {
+        let Some(mut judge) = self.judge.take() else { return Ok(()) };
+        if judge.over {
+            let text = format!(
+                "the response is longer than the {} bytes the policy inspects",
+                judge.limit.max_bytes
+            );
+            judge.transaction.logging();
+            self.judgement.matches = judge.transaction.matches().to_vec();
+            let denial = Denial::new(Reason::WafResponse, None, text);
+            return Err(Box::new(Refused { denial, judgement: self.judgement.clone() }));
+        }
+        if let Some(interruption) = judge.transaction.response_body(complete) {
+            let Judge { transaction, waf, .. } = *judge;
+            return Err(refused(
+                &waf,
+                interruption,
+                transaction,
+                self.judgement.clone(),
+                Reason::WafResponse,
+            ));
+        }
+        self.judge = Some(judge);
+        Ok(())
+    }
+
+    /// Ends the transaction (WAF phase 5) and gives the facts for the record.
+    pub fn finish(mut self) -> Judgement {
+        if let Some(mut judge) = self.judge.take() {
+            judge.transaction.logging();
+            self.judgement.matches = judge.transaction.matches().to_vec();
+        }
+        self.judgement
+    }
+
+    /// Declares that the bodies pass unseen, and why (an upgrade that was accepted, for example).
+    pub fn uninspected(&mut self, why: &str) {
+        self.judgement.inspection = Inspection::Uninspected { why: why.to_owned() };
+    }
+}
+
+/// Responses that have no end to wait for.
+fn streams(head: &ResponseHead) -> bool {
+    let Some(value) = head.headers.get(http::header::CONTENT_TYPE) else { return false };
+    let essence = value.as_bytes().split(|byte| *byte == b';' || *byte == b' ').next().unwrap_or_default();
+    let grpc = b"application/grpc".as_slice();
+    essence.eq_ignore_ascii_case(b"text/event-stream")
+        || essence.get(..grpc.len()).is_some_and(|start| start.eq_ignore_ascii_case(grpc))
+}
