@@ -1,6 +1,7 @@
 //! Why an exchange was refused. A verdict, never an `Err`: hostile traffic is not our fault.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -12,10 +13,10 @@ pub enum RuleId {
     /// A rule of an AuthorizationPolicy.
     #[serde(rename_all = "camelCase")]
     Authorization {
-        /// The policy's namespace.
-        namespace: String,
+        /// The policy's namespace. Shared, since every allowed request names its rule.
+        namespace: Arc<str>,
         /// The policy's name.
-        name: String,
+        name: Arc<str>,
         /// The rule's index in `spec.rules`; none if the policy has no rules.
         rule: Option<usize>,
     },
