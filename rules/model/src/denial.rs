@@ -73,11 +73,19 @@ pub enum Reason {
     BodyMalformed,
     /// The transaction used up its work budget and the policy says reject.
     WorkBudget,
+    /// The request cannot be read in exactly one way; the explanation names the cause.
+    Malformed,
+    /// A limit of the data plane was reached; the explanation names it.
+    Limit,
+    /// The upstream could not be asked or did not answer properly; the explanation says how.
+    Upstream,
+    /// The connection could not be taken (no mTLS, a failed handshake, …); the explanation says why.
+    Transport,
 }
 
 impl Reason {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::NoPolicy,
         Self::NoRoute,
         Self::AuthorizationDenied,
@@ -87,6 +95,10 @@ impl Reason {
         Self::BodyTooLarge,
         Self::BodyMalformed,
         Self::WorkBudget,
+        Self::Malformed,
+        Self::Limit,
+        Self::Upstream,
+        Self::Transport,
     ];
 
     /// The name used in metrics, logs and `docs/denials.md`.
@@ -101,20 +113,27 @@ impl Reason {
             Self::BodyTooLarge => "body_too_large",
             Self::BodyMalformed => "body_malformed",
             Self::WorkBudget => "work_budget",
+            Self::Malformed => "malformed",
+            Self::Limit => "limit",
+            Self::Upstream => "upstream",
+            Self::Transport => "transport",
         }
     }
 
     /// The status a refusal for this reason has, where the rule itself does not say one.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::NoPolicy | Self::WorkBudget => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::AuthorizationDenied | Self::AuthorizationNotAllowed | Self::WafRequest => {
-                StatusCode::FORBIDDEN
+            Self::NoPolicy | Self::WorkBudget | Self::Limit | Self::Upstream => {
+                StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::AuthorizationDenied
+            | Self::AuthorizationNotAllowed
+            | Self::WafRequest
+            | Self::Transport => StatusCode::FORBIDDEN,
             Self::WafResponse => StatusCode::BAD_GATEWAY,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyMalformed => StatusCode::BAD_REQUEST,
+            Self::BodyMalformed | Self::Malformed => StatusCode::BAD_REQUEST,
         }
     }
 }

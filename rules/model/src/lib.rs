@@ -11,6 +11,7 @@
 //! `palisade-waf`, and only `palisade-rules` composes their answers.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod connection;
 pub mod denial;
