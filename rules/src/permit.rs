@@ -2,7 +2,7 @@
 //!
 //! ```compile_fail
 //! // A permit has no public constructor: forwarding an unjudged request does not type-check.
-//! let permit = palisade_rules::Permit { head: todo!(), destination: todo!(), response: todo!() };
+//! let permit = palisade_rules::Permit { head: unreachable!(), destination: unreachable!(), response: unreachable!() };
 //! ```
 //! ```compile_fail
 //! // A permit is good for one request: it cannot be copied.
