@@ -1,6 +1,21 @@
 //! The WAF engine: a compiled rule set and the transaction that walks its five phases.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::print_stdout,
+        clippy::print_stderr
+    )
+)]
+
+pub mod bodies;
+pub mod operators;
+pub mod transformations;
 
 use std::sync::Arc;
 

@@ -1,0 +1,1 @@
+//! The operators (`@rx`, `@pm`, …): what a rule asks of a value.

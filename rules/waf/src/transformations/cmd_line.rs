@@ -1,0 +1,58 @@
+//! `t:cmdLine`: undoes what shells ignore. Removes backslash, quotes and caret; turns comma, semicolon and white
+//! space into one space; removes space before `/` and `(`; lower-cases.
+
+use std::borrow::Cow;
+
+use super::bytes::settle;
+
+/// Applies it. Borrowed: nothing changed.
+pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
+    let mut output = Vec::with_capacity(input.len());
+    let mut space = false;
+    for &byte in input {
+        match byte {
+            b'"' | b'\'' | b'\\' | b'^' => {}
+            b' ' | b',' | b';' | b'\t' | b'\r' | b'\n' => {
+                if !space {
+                    output.push(b' ');
+                }
+                space = true;
+            }
+            _ => {
+                if space && matches!(byte, b'/' | b'(') {
+                    output.pop();
+                }
+                output.push(byte.to_ascii_lowercase());
+                space = false;
+            }
+        }
+    }
+    settle(input, output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transformations::bytes::check;
+
+    #[test]
+    fn a_shell_reads_it_the_same() {
+        check(
+            apply,
+            &[
+                (b"", b""),
+                (b"test", b"test"),
+                (b"C^OMMAND /C DIR", b"command/c dir"),
+                (b"c\"o\'m\\m^and", b"command"),
+                (b"a , ; \t\r\n b", b"a b"),
+                (b"cat  /etc/passwd", b"cat/etc/passwd"),
+                (b"foo (bar)", b"foo(bar)"),
+                (b" leading ", b" leading "),
+                (b"a,/b", b"a/b"),
+                (b"a\x0bb", b"a\x0bb"),
+                (b"\\\\^^", b""),
+                (b" '/", b"/"),
+            ],
+        );
+    }
+}

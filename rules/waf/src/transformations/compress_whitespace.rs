@@ -1,0 +1,43 @@
+//! `t:compressWhitespace`: each run of white space (C's `isspace`, and byte 0xA0) becomes one space.
+
+use std::borrow::Cow;
+
+use super::bytes::{NBSP, is_space, settle};
+
+/// Applies it. Borrowed: nothing changed.
+pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
+    let mut output = Vec::with_capacity(input.len());
+    let mut space = false;
+    for &byte in input {
+        let white = is_space(byte) || byte == NBSP;
+        if !white {
+            output.push(byte);
+        } else if !space {
+            output.push(b' ');
+        }
+        space = white;
+    }
+    settle(input, output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transformations::bytes::check;
+
+    #[test]
+    fn a_run_becomes_one_space() {
+        check(
+            apply,
+            &[
+                (b"", b""),
+                (b"a b", b"a b"),
+                (b"a  b", b"a b"),
+                (b"a\t\n\x0b\x0c\r b", b"a b"),
+                (b"\ta\n", b" a "),
+                (b"a\xa0\xa0b", b"a b"),
+                (b"\0 \0", b"\0 \0"),
+            ],
+        );
+    }
+}

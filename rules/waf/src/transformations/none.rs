@@ -1,0 +1,25 @@
+//! `t:none`: clears the inherited transformations. The compiler drops them; applied, it changes nothing.
+
+use std::borrow::Cow;
+
+/// Applies it. Borrowed: nothing changed.
+pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
+    Cow::Borrowed(input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transformations::bytes::check;
+
+    #[test]
+    fn changes_nothing() {
+        check(
+            apply,
+            &[
+                (b"", b""),
+                (b"%41 \0", b"%41 \0"),
+            ],
+        );
+    }
+}

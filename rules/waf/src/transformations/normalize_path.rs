@@ -1,0 +1,84 @@
+//! `t:normalizePath`: collapses slashes, removes `.` segments, resolves `..` segments. An absolute path never leaves
+//! the root; a relative one keeps the `..` that have nothing left to remove. A trailing slash stays if there was one.
+
+use std::borrow::Cow;
+
+use super::bytes::settle;
+
+/// Applies it. Borrowed: nothing changed.
+pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
+    settle(input, normalize(input))
+}
+
+/// The normal form of a path with forward slashes.
+pub(super) fn normalize(input: &[u8]) -> Vec<u8> {
+    let absolute = input.first() == Some(&b'/');
+    let mut segments: Vec<&[u8]> = Vec::new();
+    for segment in input.split(|&byte| byte == b'/') {
+        match segment {
+            b"" | b"." => {}
+            b".." => match segments.last() {
+                Some(&last) if last != b".." => {
+                    segments.pop();
+                }
+                _ if absolute => {}
+                _ => segments.push(segment),
+            },
+            _ => segments.push(segment),
+        }
+    }
+    let mut output = Vec::with_capacity(input.len());
+    if absolute {
+        output.push(b'/');
+    }
+    output.extend_from_slice(&segments.join(&b'/'));
+    if !segments.is_empty() && input.last() == Some(&b'/') {
+        output.push(b'/');
+    }
+    output
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transformations::bytes::check;
+
+    #[test]
+    fn dot_segments_and_slashes_are_resolved() {
+        check(
+            apply,
+            &[
+                (b"", b""),
+                (b"/", b"/"),
+                (b"/a/b", b"/a/b"),
+                (b"/a/b/", b"/a/b/"),
+                (b"//a///b", b"/a/b"),
+                (b"/a/./b", b"/a/b"),
+                (b"/a/../b", b"/b"),
+                (b"/a/b/../../c", b"/c"),
+                (b"/../../etc/passwd", b"/etc/passwd"),
+                (b"/..", b"/"),
+                (b"/.", b"/"),
+                (b"/a/..", b"/"),
+                (b"/a/b/..", b"/a"),
+                (b"/a/b/../", b"/a/"),
+                (b"a/b", b"a/b"),
+                (b"./a", b"a"),
+                (b"./", b""),
+                (b".", b""),
+                (b"..", b".."),
+                (b"../", b"../"),
+                (b"../../a", b"../../a"),
+                (b"a/../..", b".."),
+                (b"a/..", b""),
+                (b"a/../../b", b"../b"),
+                (b"...", b"..."),
+                (b"/.../a", b"/.../a"),
+                (b"/a/.b/..c", b"/a/.b/..c"),
+                (b"a/./././b//../c", b"a/c"),
+                (b"a\\..\\b", b"a\\..\\b"),
+                (b"/a\0/../b", b"/b"),
+            ],
+        );
+    }
+}

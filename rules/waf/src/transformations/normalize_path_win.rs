@@ -1,0 +1,33 @@
+//! `t:normalizePathWin`: `t:normalizePath` after every backslash became a slash.
+
+use std::borrow::Cow;
+
+use super::bytes::{map_bytes, settle};
+use super::normalize_path::normalize;
+
+/// Applies it. Borrowed: nothing changed.
+pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
+    let slashed = map_bytes(input, |byte| if byte == b'\\' { b'/' } else { byte });
+    settle(input, normalize(&slashed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transformations::bytes::check;
+
+    #[test]
+    fn backslashes_are_slashes() {
+        check(
+            apply,
+            &[
+                (b"", b""),
+                (b"/a/b", b"/a/b"),
+                (b"\\a\\b", b"/a/b"),
+                (b"a\\..\\..\\b", b"../b"),
+                (b"C:\\windows\\.\\system32\\", b"C:/windows/system32/"),
+                (b"\\..\\etc/\\passwd", b"/etc/passwd"),
+            ],
+        );
+    }
+}

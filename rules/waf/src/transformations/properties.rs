@@ -1,0 +1,104 @@
+//! What holds for every transformation on every input.
+
+use std::borrow::Cow;
+
+use proptest::prelude::*;
+
+use super::Transformation as T;
+
+/// Those whose second application changes nothing.
+const IDEMPOTENT: &[T] = &[
+    T::CompressWhitespace,
+    T::Lowercase,
+    T::None,
+    T::NormalizePath,
+    T::NormalizePathWin,
+    T::ParityEven7Bit,
+    T::ParityOdd7Bit,
+    T::ParityZero7Bit,
+    T::RemoveNulls,
+    T::RemoveWhitespace,
+    T::ReplaceComments,
+    T::ReplaceNulls,
+    T::Trim,
+    T::TrimLeft,
+    T::TrimRight,
+    T::Uppercase,
+    T::Utf8ToUnicode,
+];
+
+/// The most bytes that may come out of so many.
+fn bound(transformation: T, input: usize) -> usize {
+    match transformation {
+        T::Base64Encode => input.div_ceil(3) * 4,
+        T::HexEncode => input * 2,
+        T::UrlEncode => input * 3,
+        // Two bytes of UTF-8 become six.
+        T::Utf8ToUnicode => input * 3,
+        T::Length => 20,
+        T::Md5 => 16,
+        T::Sha1 => 20,
+        T::RemoveComments => input,
+        _ => input,
+    }
+}
+
+/// Bytes that are likely to mean something to a decoder.
+fn telling() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        3 => prop::sample::select(b"%\\&#+u x;/*-.<>!0137afFxX \n\0\xa0\xc3\xa9\"'(,^=".to_vec()).prop_map(|byte| vec![byte]),
+        1 => prop::sample::select(vec!["%u", "\\u", "&#x", "0x", "/*", "*/", "<!--", "-->", "../", "ff1c", "&lt"])
+            .prop_map(|text| text.as_bytes().to_vec()),
+        1 => any::<u8>().prop_map(|byte| vec![byte]),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn every_input_has_an_output_within_its_bound(input in telling()) {
+        for &transformation in T::ALL {
+            let output = transformation.apply(&input);
+            let most = bound(transformation, input.len());
+            prop_assert!(output.len() <= most, "{}: {} bytes of {}", transformation.name(), output.len(), input.len());
+            if let Cow::Owned(bytes) = &output {
+                let digest = matches!(transformation, T::Length | T::Md5 | T::Sha1);
+                prop_assert!(digest || *bytes != input, "{} owns what it did not change", transformation.name());
+            }
+        }
+    }
+
+    #[test]
+    fn what_claims_to_be_idempotent_is(input in telling()) {
+        for &transformation in IDEMPOTENT {
+            let once = transformation.apply(&input).into_owned();
+            let twice = transformation.apply(&once);
+            prop_assert_eq!(twice.as_ref(), once.as_slice(), "{}", transformation.name());
+        }
+    }
+
+    #[test]
+    fn decoders_undo_their_encoders(input in prop::collection::vec(any::<u8>(), 0..64)) {
+        for (encode, decode) in [
+            (T::Base64Encode, T::Base64Decode),
+            (T::Base64Encode, T::Base64DecodeExt),
+            (T::HexEncode, T::HexDecode),
+            (T::UrlEncode, T::UrlDecode),
+            (T::UrlEncode, T::UrlDecodeUni),
+        ] {
+            let encoded = encode.apply(&input);
+            let decoded = decode.apply(&encoded);
+            prop_assert_eq!(decoded.as_ref(), input.as_slice(), "{}", decode.name());
+        }
+    }
+}
+
+#[test]
+fn names_are_found_in_any_case_and_unknown_ones_are_not() {
+    for &transformation in T::ALL {
+        assert_eq!(T::from_name(transformation.name()), Some(transformation));
+        assert_eq!(T::from_name(&transformation.name().to_uppercase()), Some(transformation));
+    }
+    assert_eq!(T::from_name("base64decode"), Some(T::Base64Decode));
+    assert_eq!(T::from_name("rot13"), None);
+}

@@ -1,0 +1,34 @@
+//! `t:trimRight`: removes white space (C's `isspace`) at the end.
+
+use std::borrow::Cow;
+
+use super::bytes::{is_space, part};
+
+/// Applies it. Borrowed: nothing changed.
+pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
+    part(input, trimmed(input))
+}
+
+pub(super) fn trimmed(input: &[u8]) -> &[u8] {
+    let spaces = input.iter().rev().take_while(|&&byte| is_space(byte)).count();
+    input.get(..input.len() - spaces).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transformations::bytes::check;
+
+    #[test]
+    fn the_end() {
+        check(
+            apply,
+            &[
+                (b"", b""),
+                (b" a b", b" a b"),
+                (b" a b\r\n ", b" a b"),
+                (b"   ", b""),
+            ],
+        );
+    }
+}

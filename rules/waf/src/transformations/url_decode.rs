@@ -1,0 +1,63 @@
+//! `t:urlDecode`: `%HH` and `+`. An invalid escape stays.
+
+use std::borrow::Cow;
+
+use super::bytes::{hex_pair, settle};
+
+/// Applies it. Borrowed: nothing changed.
+pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
+    settle(input, decode(input, |_, _| None).0)
+}
+
+/// Decodes `%HH` and `+`, and what `other` makes of a percent sign that starts neither (the byte, and how many bytes
+/// after the percent sign it took). Answers also how many percent signs were left as they are.
+pub(crate) fn decode(input: &[u8], other: impl Fn(&[u8], usize) -> Option<(u8, usize)>) -> (Vec<u8>, usize) {
+    let mut output = Vec::with_capacity(input.len());
+    let (mut at, mut invalid) = (0, 0);
+    while let Some(&byte) = input.get(at) {
+        at += 1;
+        match byte {
+            b'+' => output.push(b' '),
+            b'%' => match hex_pair(input, at).map(|value| (value, 2)).or_else(|| other(input, at)) {
+                Some((value, taken)) => {
+                    output.push(value);
+                    at += taken;
+                }
+                None => {
+                    output.push(b'%');
+                    invalid += 1;
+                }
+            },
+            _ => output.push(byte),
+        }
+    }
+    (output, invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transformations::bytes::check;
+
+    #[test]
+    fn valid_escapes_are_decoded() {
+        check(
+            apply,
+            &[
+                (b"", b""),
+                (b"test", b"test"),
+                (b"a+b", b"a b"),
+                (b"%41%4a%4A", b"AJJ"),
+                (b"%00", b"\0"),
+                (b"%", b"%"),
+                (b"%4", b"%4"),
+                (b"%g1", b"%g1"),
+                (b"%%41", b"%A"),
+                (b"%u0041", b"%u0041"),
+                (b"%2541", b"%41"),
+                (b"a%2bb", b"a+b"),
+                (b"%1%", b"%1%"),
+            ],
+        );
+    }
+}

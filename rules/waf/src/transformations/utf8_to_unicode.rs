@@ -1,0 +1,50 @@
+//! `t:utf8toUnicode`: each UTF-8 sequence of two or more bytes becomes `%uhhhh` (five or six digits above the basic
+//! plane). ASCII stays, and so do bytes that are not UTF-8.
+
+use std::borrow::Cow;
+
+/// Applies it. Borrowed: nothing changed.
+pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
+    if input.is_ascii() {
+        return Cow::Borrowed(input);
+    }
+    let mut output = Vec::with_capacity(input.len() * 2);
+    let mut changed = false;
+    for chunk in input.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_ascii() {
+                output.push(character as u8);
+            } else {
+                output.extend_from_slice(format!("%u{:04x}", u32::from(character)).as_bytes());
+                changed = true;
+            }
+        }
+        output.extend_from_slice(chunk.invalid());
+    }
+    if changed { Cow::Owned(output) } else { Cow::Borrowed(input) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transformations::bytes::check;
+
+    #[test]
+    fn sequences_become_escapes() {
+        check(
+            apply,
+            &[
+                (b"", b""),
+                (b"test", b"test"),
+                (b"\xc3\xa9", b"%u00e9"),
+                (b"\xe2\x80\xb9", b"%u2039"),
+                (b"\xef\xbc\x9cscript\xef\xbc\x9e", b"%uff1cscript%uff1e"),
+                (b"\xf0\x9f\x98\x80", b"%u1f600"),
+                (b"\xff\xfe", b"\xff\xfe"),
+                (b"\xc3", b"\xc3"),
+                (b"\xc0\xaf", b"\xc0\xaf"),
+                (b"a\xc3\xa9\xffb", b"a%u00e9\xffb"),
+            ],
+        );
+    }
+}
