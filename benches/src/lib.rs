@@ -1,1 +1,4 @@
-//! palisade-benches
+//! Measurements: micro-benches in `benches/benches/`, and the programs that `cargo xtask bench` runs beside peers
+//! (an origin, a load generator, certificates). Nothing here is part of the product.
+
+#![forbid(unsafe_code)]

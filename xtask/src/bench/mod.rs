@@ -1,0 +1,30 @@
+//! `cargo xtask bench`: measurements beside real peers.
+//!
+//! What is compared is the processor time a proxy spends per request, as ratios within one run: all programs run on
+//! the same machine, legs alternate, and the best (least disturbed) leg of each program counts, with the spread shown.
+
+mod cpu;
+mod engine;
+mod leg;
+mod peers;
+mod proxy;
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process;
+
+/// Runs the bench named `what`.
+pub fn run(what: &str, arguments: &[String]) -> Result<bool> {
+    match what {
+        "engine" => engine::run(arguments),
+        "proxy" => proxy::run(arguments),
+        "micro" => {
+            let mut command = Command::new("cargo");
+            command.args(["bench", "--package", "palisade-benches"]).args(arguments);
+            Ok(command.current_dir(process::root()?).status()?.success())
+        }
+        other => bail!("no bench is called {other:?}; there are: engine, proxy, micro"),
+    }
+}
