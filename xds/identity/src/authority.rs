@@ -148,6 +148,11 @@ impl std::fmt::Debug for CertificateAuthority {
     }
 }
 
+/// Whether a request would be signed: it is well formed, P-256, and proves possession of its key.
+pub fn check_request(csr: &[u8]) -> Result<(), IdentityError> {
+    checked_key(csr).map(drop)
+}
+
 /// The public key of a request whose signature is good. P-256 only.
 fn checked_key(csr: &[u8]) -> Result<SubjectPublicKeyInfo, IdentityError> {
     let refused = |problem: &str| IdentityError::Csr(problem.to_owned());

@@ -23,18 +23,24 @@
 )]
 
 pub mod authority;
+pub mod bootstrap;
 pub mod certificate;
+pub mod channel;
 mod error;
+pub mod join_token;
 pub mod key;
 pub mod rotation;
+pub mod service;
 pub mod spiffe;
 mod store;
 mod svid;
 mod verify;
+mod wire;
 
 pub use authority::CertificateAuthority;
 pub use certificate::principal_of;
 pub use error::IdentityError;
+pub use join_token::JoinToken;
 pub use key::WorkloadKey;
 pub use store::{ClientAuth, IdentityStore};
 pub use svid::Svid;
