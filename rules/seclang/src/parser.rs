@@ -1,0 +1,198 @@
+//! Reads root files and what they include, in order, into one list of directives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::diagnostics::{Report, clip};
+use crate::directives::{self, Directive, DirectiveBody, Read, Rule};
+use crate::limits::Limits;
+use crate::lines::lines;
+use crate::operators::Operator;
+use crate::sources::{Source, Sources, is_glob};
+use crate::span::{File, Span};
+use crate::structure;
+use crate::{Ast, DataFile, Diagnostics};
+
+pub(crate) fn parse(roots: &[Source], sources: &dyn Sources, limits: Limits) -> Result<Ast, Diagnostics> {
+    let mut parser = Parser {
+        sources,
+        limits,
+        report: Report::default(),
+        ast: Ast::default(),
+        data: BTreeMap::new(),
+        bytes: 0,
+        rules: 0,
+        open: Vec::new(),
+        stopped: false,
+    };
+    for root in roots {
+        parser.file(root, None);
+    }
+    parser.close_chain();
+    if parser.report.is_empty() {
+        structure::check(&parser.ast.directives, &mut parser.report);
+    }
+    if parser.report.is_empty() { Ok(parser.ast) } else { Err(parser.report.finish(&parser.ast.files)) }
+}
+
+struct Parser<'a> {
+    sources: &'a dyn Sources,
+    limits: Limits,
+    report: Report,
+    ast: Ast,
+    /// Data files by their resolved names.
+    data: BTreeMap<String, usize>,
+    bytes: usize,
+    rules: usize,
+    /// The files that are being read, each named by the one before it.
+    open: Vec<String>,
+    /// A limit of the whole rule set is passed; nothing more is read.
+    stopped: bool,
+}
+
+impl Parser<'_> {
+    /// Reads a file and what it includes. `from` is the place that names it; a root has none.
+    fn file(&mut self, source: &Source, from: Option<Span>) {
+        let index = self.ast.files.len() as u32;
+        let place = from.unwrap_or(Span { file: index, start: 0, end: 0 });
+        if self.stopped || !self.count(source, place, from.is_none()) {
+            return;
+        }
+        self.ast.files.push(File::new(&source.name, &source.text));
+        self.open.push(source.name.clone());
+        for line in lines(&source.text, index, self.limits.directive_bytes, &mut self.report) {
+            if self.stopped {
+                break;
+            }
+            match directives::read(&line, &mut self.report) {
+                Some(Read::Include { pattern, span }) => self.include(&source.name, &pattern, span),
+                Some(Read::Directive { name, body, span }) => {
+                    self.directive(&source.name, Directive { name, body, span });
+                }
+                None => {}
+            }
+        }
+        self.open.pop();
+    }
+
+    /// Counts a file against the limits. A root is put on the list of files even if it is too much, so that the
+    /// diagnostic has a file.
+    fn count(&mut self, source: &Source, place: Span, is_root: bool) -> bool {
+        self.bytes = self.bytes.saturating_add(source.text.len());
+        let files = self.ast.files.len() + self.ast.data.len() + 1;
+        let problem = if files > self.limits.files {
+            format!("{:?} is file number {files}; {} are allowed", clip(&source.name), self.limits.files)
+        } else if self.bytes > self.limits.total_bytes {
+            let most = self.limits.total_bytes;
+            format!("with {:?} the rule set has {} bytes; {most} are allowed", clip(&source.name), self.bytes)
+        } else {
+            return true;
+        };
+        if is_root {
+            self.ast.files.push(File::new(&source.name, ""));
+        }
+        self.report.error(place, problem);
+        self.stopped = true;
+        false
+    }
+
+    fn include(&mut self, from: &str, pattern: &str, span: Span) {
+        if self.open.len() > self.limits.include_depth {
+            let most = self.limits.include_depth;
+            self.report.error(span, format!("files include one another deeper than {most} levels"));
+            self.stopped = true;
+            return;
+        }
+        let names = if is_glob(pattern) {
+            match self.sources.expand(from, pattern) {
+                Ok(names) => names,
+                Err(error) => return self.report.error(span, error.to_string()),
+            }
+        } else {
+            vec![pattern.to_owned()]
+        };
+        if names.is_empty() {
+            self.report.error(span, "no file matches this pattern");
+        }
+        for name in names {
+            match self.sources.read(from, &name) {
+                Ok(source) if self.open.contains(&source.name) => {
+                    self.report.error(span, format!("{:?} includes itself", clip(&source.name)));
+                }
+                Ok(source) => self.file(&source, Some(span)),
+                Err(error) => self.report.error(span, error.to_string()),
+            }
+        }
+    }
+
+    fn directive(&mut self, from: &str, mut directive: Directive) {
+        if let DirectiveBody::Rule(rule) = &mut directive.body {
+            self.rules += 1;
+            if self.rules > self.limits.rules {
+                let most = self.limits.rules;
+                self.report.error(rule.span, format!("more than {most} rules"));
+                self.stopped = true;
+                return;
+            }
+            if let Some(operator) = &mut rule.operator {
+                self.read_data(from, operator);
+            }
+            let Directive { name, body: DirectiveBody::Rule(rule), span } = directive else { return };
+            if let Some(rule) = structure::link(self.ast.directives.last_mut(), *rule, &mut self.report) {
+                self.push(Directive { name, body: DirectiveBody::Rule(Box::new(rule)), span });
+            }
+            return;
+        }
+        self.close_chain();
+        self.push(directive);
+    }
+
+    fn push(&mut self, directive: Directive) {
+        self.ast.directives.push(directive);
+    }
+
+    /// Nothing but a link may follow `chain`.
+    fn close_chain(&mut self) {
+        if let Some(span) = structure::open_chain(self.ast.directives.last()) {
+            let word = Span { end: span.start + 1, ..span };
+            self.report.error(word, "this rule says chain, but no rule follows");
+        }
+    }
+
+    fn read_data(&mut self, from: &str, operator: &mut Operator) {
+        if !operator.kind.reads_files() {
+            return;
+        }
+        let Some(argument) = operator.argument.as_literal() else {
+            return self.report.error(operator.argument_span, "the name of a file cannot have an expansion");
+        };
+        let names: Vec<String> = argument.split_whitespace().map(str::to_owned).collect();
+        for name in names {
+            let source = match self.sources.read(from, &name) {
+                Ok(source) => source,
+                Err(error) => {
+                    self.report.error(operator.argument_span, error.to_string());
+                    continue;
+                }
+            };
+            let known = self.data.get(&source.name).copied();
+            let index = known.unwrap_or(self.ast.data.len());
+            if known.is_none() {
+                if !self.count(&source, operator.argument_span, false) {
+                    return;
+                }
+                self.data.insert(source.name.clone(), index);
+                self.ast.data.push(DataFile { name: source.name, text: Arc::from(source.text) });
+            }
+            operator.data.push(index);
+        }
+    }
+}
+
+/// All rules of a list with their links.
+pub(crate) fn rules(directives: &[Directive]) -> impl Iterator<Item = &Rule> {
+    directives.iter().filter_map(|directive| match &directive.body {
+        DirectiveBody::Rule(rule) => Some(&**rule),
+        _ => None,
+    })
+}
