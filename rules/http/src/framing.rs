@@ -89,7 +89,6 @@ pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
 }
 
 /// `tchar` of RFC 9110 §5.6.2.
-#[allow(dead_code, reason = "the guard uses it next")]
 #[expect(clippy::indexing_slicing, reason = "a constant table, bounded by its loop")]
 pub(crate) fn is_token_byte(byte: u8) -> bool {
     const TABLE: [bool; 256] = {
@@ -123,13 +122,11 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
 }
 
 /// A token of RFC 9110 §5.6.2.
-#[allow(dead_code, reason = "the guard uses it next")]
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
 }
 
 /// Whether bytes may stand in a header value: text, HTAB and obs-text (RFC 9110 §5.5).
-#[allow(dead_code, reason = "the guard uses it next")]
 pub(crate) fn is_field_text(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |good, &byte| good & ((byte >= 0x20) & (byte != 0x7f) | (byte == b'\t')))
 }
