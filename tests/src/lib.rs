@@ -1,7 +1,16 @@
-//! What the tests share: demo applications, and the harness that runs the real programs.
+//! What the tests and `cargo xtask demo` share: the demo application, and the harness that runs the real programs.
 //!
+//! ```text
+//!   demo      one small service that can play every part
+//!   process   child programs that end with us      http   a minimal client
+//!   house     control plane, services, sidecars and gateway, started and ended in order; the demo's steps
+//! ```
 //! The tests themselves lie in `tests/tests/`: `house` checks the repository, the others run the programs.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::print_stdout)]
 
 pub mod demo;
+pub mod house;
+pub mod http;
+pub mod process;

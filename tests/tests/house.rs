@@ -28,7 +28,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("palisade-control-plane", 6),
     ("palisade-tests", 7),
     ("palisade-benches", 7),
-    ("xtask", 7),
+    ("xtask", 8),
 ];
 
 /// Crates the rule engines (floors 0 to 3) may not reach: they would bring I/O, a runtime or a wire format.
@@ -83,7 +83,7 @@ fn a_crate_uses_only_crates_on_lower_floors() {
                 "{name} is a rule engine and uses {dependency}"
             );
             assert!(
-                name != "xtask" || !dependency.starts_with("palisade-"),
+                name != "xtask" || !dependency.starts_with("palisade-") || dependency == "palisade-tests",
                 "xtask links no product crate, but uses {dependency}"
             );
         }

@@ -5,8 +5,6 @@
 
 mod bench;
 mod demo;
-mod http;
-mod process;
 mod report;
 mod test;
 

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::process;
 use crate::report::Tally;
+use palisade_tests::process;
 
 /// One step: a name and the command that must end with 0.
 struct Step {

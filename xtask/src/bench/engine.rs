@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::leg::{Shape, compare, ratios};
 use super::peers;
-use crate::process;
+use palisade_tests::process;
 
 /// Runs the bench. Argument: `--quick` for short legs.
 pub fn run(arguments: &[String]) -> Result<bool> {

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::cpu;
-use crate::process::Program;
+use palisade_tests::process::Program;
 
 /// A program that is measured.
 pub struct Contender {

@@ -13,7 +13,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::process;
+use palisade_tests::process;
 
 /// Runs the bench named `what`.
 pub fn run(what: &str, arguments: &[String]) -> Result<bool> {

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::leg::Contender;
-use crate::process::{Program, wait_until};
+use palisade_tests::process::{Program, wait_until};
 
 /// Starts a program and waits until it listens.
 pub fn start(name: &str, command: &mut Command, address: SocketAddr, dir: &Path) -> Result<Contender> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::house::{MEMBERS, Member, Ports};
+use super::{MEMBERS, Member, Ports};
 
 /// The rule set's SecLang. Two rules with libinjection: enough to show blocking and detecting without the Core Rule Set.
 const RULES: &str = r#"

@@ -1,6 +1,7 @@
 //! Child programs that end with us, whatever happens.
 
 use std::fs::File;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, bail};
 /// The repository's root.
 pub fn root() -> Result<PathBuf> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().map(Path::to_owned).context("xtask lies in the repository")
+    manifest.parent().map(Path::to_owned).context("this crate lies in the repository")
 }
 
 /// A running program; dropped, it is asked to end (SIGTERM), then killed.
@@ -29,6 +30,8 @@ impl Program {
     pub fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
         let output = File::create(log).with_context(|| format!("create {}", log.display()))?;
         let child = command
+            // A group of its own: the terminal's Ctrl-C reaches only us, and we end it in order.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

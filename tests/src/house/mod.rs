@@ -1,4 +1,14 @@
 //! The programs of the demo: started in order, watched, ended in order.
+//!
+//! ```text
+//!   curl ─▶ gateway 127.0.0.10 ═mTLS═▶ shop 127.0.0.11 ═mTLS═▶ payments 127.0.0.12
+//!                                                      ═mTLS═▶ catalog  127.0.0.13
+//!              intruder 127.0.0.14 ═mTLS═╳ payments (nobody allowed it)
+//!   every proxy ◀═ policies, certificates ═ control plane ◀─ REST ─ curl
+//! ```
+
+pub mod documents;
+pub mod steps;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -6,7 +16,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{documents, own_group};
 use crate::http::{self, Answer};
 use crate::process::{Program, wait_until};
 
@@ -213,7 +222,7 @@ impl House {
 
     fn run(&mut self, name: &str, command: &mut Command) -> Result<()> {
         let log = self.state.join(format!("{name}.log"));
-        self.programs.push(Program::start(name, own_group(command), &log)?);
+        self.programs.push(Program::start(name, command, &log)?);
         Ok(())
     }
 

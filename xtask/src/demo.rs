@@ -1,24 +1,13 @@
 //! `cargo xtask demo`: the main job on one machine, on embedded defaults, without root.
 //!
-//! ```text
-//!   curl ─▶ gateway 127.0.0.10 ═mTLS═▶ shop 127.0.0.11 ═mTLS═▶ payments 127.0.0.12
-//!                                                      ═mTLS═▶ catalog  127.0.0.13
-//!              intruder 127.0.0.14 ═mTLS═╳ payments (nobody allowed it)
-//!   every proxy ◀═ policies, certificates ═ control plane ◀─ REST ─ curl
-//! ```
 //! Interactive it prints what to try and waits for Ctrl-C; with `--once` it plays the steps itself.
 
-mod documents;
-mod house;
-mod steps;
-
-use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::process;
-use house::House;
+use palisade_tests::house::{House, steps};
+use palisade_tests::process;
 
 /// Builds the programs, runs the house, and plays or waits.
 pub fn run(once: bool, release: bool) -> Result<bool> {
@@ -68,9 +57,4 @@ fn wait(house: &mut House) -> Result<bool> {
             }
         }
     })
-}
-
-/// A child that does not get the terminal's Ctrl-C: the demo ends it in order.
-fn own_group(command: &mut Command) -> &mut Command {
-    command.process_group(0)
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::House;
 use super::documents;
-use super::house::House;
 use crate::http::{self, Answer};
 use crate::process::wait_until;
 
