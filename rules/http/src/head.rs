@@ -116,7 +116,7 @@ fn check_target(
         Some(_) => return Err(Malformed::new(Cause::ControlCharacter, "query")),
         None => {}
     }
-    Ok(raw.map_or(method.as_str().len() + length + " ".len() + " HTTP/2\r\n".len(), |raw| {
+    Ok(raw.map_or(method.as_str().len() + length + " ".len() + " HTTP/2\r\n\r\n".len(), |raw| {
         raw.request_line.len() + 2
     }))
 }
@@ -190,3 +190,6 @@ fn written(method: &Method, uri: &http::Uri, authority: &Authority, headers: &ht
         headers: spans.into_iter().map(|(name, value)| (buffer.slice(name), buffer.slice(value))).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;
