@@ -18,7 +18,7 @@ pub const RULES: usize = 100_000;
 
 /// Headers that are gone before policies see a request (RFC 9110 §7.6.1); a condition on one would never hold.
 const HOP_BY_HOP: [&str; 6] =
-    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "trailer"];
+    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "expect"];
 
 /// Conditions that must all hold.
 pub(crate) type Clause = Box<[Condition]>;
