@@ -1,0 +1,72 @@
+//! `@rx`: a regular expression is somewhere in the value. Captures its groups.
+//!
+//! Expressions are PCRE's as far as linear time allows (see [`super::dialect`]): bytes, `.` matches every byte, `^` and
+//! `$` are the ends of the value, letters and classes are ASCII.
+
+use std::sync::Arc;
+
+use regex_automata::meta::{Config, Regex};
+use regex_automata::util::syntax;
+
+use super::{Captures, Interner, dialect};
+
+/// Bytes of one pattern. CRS's longest has 12,126.
+pub const PATTERN_BYTES: usize = 64 * 1024;
+/// Bytes of one pattern's automaton. CRS's biggest needs under 1 MiB; counted repetitions of repetitions explode.
+pub const NFA_BYTES: usize = 8 * 1024 * 1024;
+/// Groups in groups in groups.
+pub const NEST_LIMIT: u32 = 100;
+/// Bytes of the table that one pattern may fill with states while it searches, for each thread. The default of 2 MiB
+/// would come to half a gigabyte a thread over CRS's patterns.
+pub const HYBRID_CACHE_BYTES: usize = 256 * 1024;
+
+/// A compiled expression.
+#[derive(Clone, Debug)]
+pub(super) struct Rx {
+    regex: Arc<Regex>,
+}
+
+impl Rx {
+    pub(super) fn compile(pattern: &str, interner: &mut Interner) -> Result<Self, String> {
+        Ok(Self { regex: interner.pattern(pattern)? })
+    }
+
+    pub(super) fn matches(&self, value: &[u8], captures: Option<&mut Captures>) -> bool {
+        let Some(captures) = captures else { return self.regex.is_match(value) };
+        if self.regex.captures_len() == 1 {
+            let Some(found) = self.regex.find(value) else { return false };
+            captures.set(0, value.get(found.range()).unwrap_or_default());
+            return true;
+        }
+        let mut groups = self.regex.create_captures();
+        self.regex.captures(value, &mut groups);
+        for (group, span) in groups.iter().enumerate() {
+            if let Some(bytes) = span.and_then(|span| value.get(span.range())) {
+                captures.set(group, bytes);
+            }
+        }
+        groups.is_match()
+    }
+}
+
+/// Compiles a pattern in SecLang's dialect. The error says what is wrong with it, and names the limit if it is one of
+/// [`PATTERN_BYTES`], [`NFA_BYTES`] and [`NEST_LIMIT`].
+pub fn compile(pattern: &str) -> Result<Regex, String> {
+    if pattern.len() > PATTERN_BYTES {
+        return Err(format!("the pattern has {} bytes, and the limit is {PATTERN_BYTES}", pattern.len()));
+    }
+    let translated = dialect::translate(pattern)?;
+    let syntax =
+        syntax::Config::new().unicode(false).utf8(false).dot_matches_new_line(true).nest_limit(NEST_LIMIT);
+    let config = Config::new()
+        .utf8_empty(false)
+        .nfa_size_limit(Some(NFA_BYTES))
+        .hybrid_cache_capacity(HYBRID_CACHE_BYTES);
+    Regex::builder().syntax(syntax).configure(config).build(&translated).map_err(|error| {
+        if error.size_limit().is_some() {
+            return format!("the pattern's automaton is over the limit of {NFA_BYTES} bytes");
+        }
+        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        format!("the pattern cannot be compiled: {cause}")
+    })
+}
