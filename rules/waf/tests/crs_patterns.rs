@@ -31,10 +31,10 @@ fn patterns(text: &str) -> Vec<String> {
             while let Some(character) = characters.next() {
                 match (character, characters.peek()) {
                     ('"', _) => break,
-                    ('\\', Some('"')) => {}
-                    ('\\', Some(&next)) => {
-                        pattern.extend(['\\', next]);
-                        characters.next();
+                    ('\\', Some('"')) => pattern.extend(characters.next()),
+                    ('\\', Some(_)) => {
+                        pattern.push(character);
+                        pattern.extend(characters.next());
                     }
                     _ => pattern.push(character),
                 }

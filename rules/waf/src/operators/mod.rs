@@ -15,7 +15,6 @@ mod ends_with;
 mod interner;
 mod ip_match;
 mod ip_match_from_file;
-mod kind;
 mod number;
 mod pm;
 mod pm_from_file;
@@ -36,7 +35,7 @@ use std::sync::Arc;
 
 pub use captures::{CAPTURES, Captures};
 pub use interner::Interner;
-pub use kind::OperatorKind;
+pub use palisade_seclang::OperatorKind;
 pub use rx::{HYBRID_CACHE_BYTES, NEST_LIMIT, NFA_BYTES, PATTERN_BYTES, compile as compile_regex};
 
 /// A compiled operator.
