@@ -2,6 +2,7 @@
 //! ModSecurity goes on.
 
 pub mod cookies;
+pub mod json;
 pub mod urlencoded;
 
 /// A name and a value, both as bytes from the request.

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use palisade_seclang::Transformation;
+pub use palisade_seclang::Transformation;
 
 /// Declares the table: a module for each transformation.
 macro_rules! transformations {
