@@ -18,6 +18,7 @@ pub fn root() -> Result<PathBuf> {
 pub struct Program {
     /// What it is, for messages.
     pub name: String,
+    command: Command,
     child: Child,
     log: PathBuf,
 }
@@ -27,17 +28,16 @@ const GRACE: Duration = Duration::from_secs(8);
 
 impl Program {
     /// Starts a program with its output in `log`.
-    pub fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
-        let output = File::create(log).with_context(|| format!("create {}", log.display()))?;
-        let child = command
-            // A group of its own: the terminal's Ctrl-C reaches only us, and we end it in order.
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .with_context(|| format!("start {name}"))?;
-        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
+    pub fn start(name: &str, mut command: Command, log: &Path) -> Result<Self> {
+        let child = spawn(name, &mut command, log)?;
+        Ok(Self { name: name.to_owned(), command, child, log: log.to_owned() })
+    }
+
+    /// Ends it and starts it again with the same arguments. Gives whether it ended by itself.
+    pub fn restart(&mut self) -> Result<bool> {
+        let ended_well = self.stop();
+        self.child = spawn(&self.name, &mut self.command, &self.log)?;
+        Ok(ended_well)
     }
 
     /// Its process id.
@@ -79,6 +79,19 @@ impl Program {
     }
 }
 
+fn spawn(name: &str, command: &mut Command, log: &Path) -> Result<Child> {
+    let output = File::options().create(true).append(true).open(log);
+    let output = output.with_context(|| format!("open {}", log.display()))?;
+    command
+        // A group of its own: the terminal's Ctrl-C reaches only us, and we end it in order.
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .spawn()
+        .with_context(|| format!("start {name}"))
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
         self.stop();
@@ -97,4 +110,18 @@ pub fn wait_until(what: &str, seconds: u64, mut ready: impl FnMut() -> Result<bo
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Where cargo puts the programs of the profile this program was built with.
+pub fn programs() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    // target/debug/deps/test-…, or target/debug/program.
+    let dir = own.parent().context("a program lies in a directory")?;
+    let dir = if dir.ends_with("deps") { dir.parent().unwrap_or(dir) } else { dir };
+    for name in ["palisade", "palisade-proxy", "demo-app"] {
+        if !dir.join(name).is_file() {
+            bail!("{} is missing: run `cargo build --workspace --bins` first", dir.join(name).display());
+        }
+    }
+    Ok(dir.to_owned())
 }

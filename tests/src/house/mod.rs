@@ -134,12 +134,7 @@ impl House {
         }
         // 4. Everybody has an identity and a policy.
         for member in &MEMBERS {
-            let admin = house.admin(member);
-            let what = format!("the proxy of {} is ready", member.name);
-            wait_until(&what, 30, || {
-                house.check()?;
-                Ok(http::send(admin, "GET", "/readyz", &[], "").is_ok_and(|answer| answer.status == 200))
-            })?;
+            house.wait_ready(member)?;
         }
         Ok(house)
     }
@@ -160,7 +155,7 @@ impl House {
         command.args(["--listen-grpc", &SocketAddr::from((CONTROL_PLANE, self.ports.grpc)).to_string()]);
         command.args(["--listen-rest", &self.rest().to_string()]);
         command.args(["--trust-domain", "cluster.local"]).arg("--admin-token-file").arg(&token_file);
-        self.run("control-plane", &mut command)?;
+        self.run("control-plane", command)?;
         wait_until("the control plane is ready", 30, || {
             self.check()?;
             Ok(http::send(self.rest(), "GET", "/readyz", &[], "").is_ok_and(|answer| answer.status == 200))
@@ -175,7 +170,7 @@ impl House {
         command.args(["--name", member.name, "--listen", &address(self.ports.application)]);
         command.args(["--listen-tcp", &address(self.ports.application_tcp)]);
         command.args(["--outbound", &address(self.ports.outbound)]);
-        self.run(member.name, &mut command)
+        self.run(member.name, command)
     }
 
     fn start_proxy(&mut self, member: &Member) -> Result<()> {
@@ -195,7 +190,7 @@ impl House {
         command.args(["--workload", &format!("shop/{name}")]);
         command.arg("--state-dir").arg(self.state.join(format!("{name}.state")));
         command.arg("--config").arg(&bootstrap);
-        self.run(&format!("{name}-proxy"), &mut command)
+        self.run(&format!("{name}-proxy"), command)
     }
 
     /// A proxy's own listeners. The gateway's come with its policy.
@@ -220,10 +215,28 @@ impl House {
         text + &listener("outbound-ledger", self.ports.outbound_tcp, ledger)
     }
 
-    fn run(&mut self, name: &str, command: &mut Command) -> Result<()> {
+    fn run(&mut self, name: &str, command: Command) -> Result<()> {
         let log = self.state.join(format!("{name}.log"));
         self.programs.push(Program::start(name, command, &log)?);
         Ok(())
+    }
+
+    /// A running program by name: `control-plane`, `shop`, `shop-proxy`, …
+    pub fn program(&mut self, name: &str) -> Result<&mut Program> {
+        self.programs
+            .iter_mut()
+            .find(|program| program.name == name)
+            .with_context(|| format!("no program is called {name}"))
+    }
+
+    /// Waits until a member's proxy has an identity and a policy.
+    pub fn wait_ready(&mut self, member: &Member) -> Result<()> {
+        let admin = self.admin(member);
+        let what = format!("the proxy of {} is ready", member.name);
+        wait_until(&what, 30, || {
+            self.check()?;
+            Ok(http::send(admin, "GET", "/readyz", &[], "").is_ok_and(|answer| answer.status == 200))
+        })
     }
 
     /// Fails if a program has ended by itself.

@@ -22,23 +22,16 @@ pub fn run(arguments: &[String]) -> Result<bool> {
     let peers_dir = root.join("benches/peers/target/release");
 
     let origin = peers::free_address()?;
-    let _origin = peers::start(
-        "origin",
-        Command::new(programs.join("bench-origin")).args(["--listen", &origin.to_string()]),
-        origin,
-        &dir,
-    )?;
+    let mut command = Command::new(programs.join("bench-origin"));
+    command.args(["--listen", &origin.to_string()]);
+    let _origin = peers::start("origin", command, origin, &dir)?;
     let mut contenders = Vec::new();
     contenders.extend(peers::nginx(&dir, peers::free_address()?, origin, None)?);
     for name in ["hyper-min", "pingora-min"] {
         let listen = peers::free_address()?;
         let mut command = Command::new(peers_dir.join(name));
-        contenders.push(peers::start(
-            name,
-            command.args([listen.to_string(), origin.to_string()]),
-            listen,
-            &dir,
-        )?);
+        command.args([listen.to_string(), origin.to_string()]);
+        contenders.push(peers::start(name, command, listen, &dir)?);
     }
     contenders.extend(peers::envoy(&dir, peers::free_address()?, origin, None, 0)?);
     ensure!(contenders.len() > 2, "there is no peer to compare with");

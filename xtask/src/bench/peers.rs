@@ -12,7 +12,7 @@ use super::leg::Contender;
 use palisade_tests::process::{Program, wait_until};
 
 /// Starts a program and waits until it listens.
-pub fn start(name: &str, command: &mut Command, address: SocketAddr, dir: &Path) -> Result<Contender> {
+pub fn start(name: &str, command: Command, address: SocketAddr, dir: &Path) -> Result<Contender> {
     let log = dir.join(format!("{name}.log"));
     let mut program = Program::start(name, command, &log)?;
     wait_until(&format!("{name} listens on {address}"), 20, || {
@@ -62,7 +62,7 @@ pub fn nginx(
     std::fs::write(&file, configuration)?;
     let mut command = Command::new(binary);
     command.arg("-c").arg(&file).arg("-e").arg(dir.join(format!("{name}.start")));
-    start(name, &mut command, listen, dir).map(Some)
+    start(name, command, listen, dir).map(Some)
 }
 
 /// Envoy, one worker, an HTTP connection manager with `rules` RBAC policies and the router.
@@ -82,7 +82,7 @@ pub fn envoy(
     std::fs::write(&file, envoy_configuration(listen, upstream, identity, rules).to_string())?;
     let mut command = Command::new(binary);
     command.arg("-c").arg(&file).args(["--concurrency", "1", "--disable-hot-restart", "-l", "error"]);
-    start(name, &mut command, listen, dir).map(Some)
+    start(name, command, listen, dir).map(Some)
 }
 
 fn envoy_configuration(
