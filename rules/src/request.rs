@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use palisade_authz::Decision;
 use palisade_model::documents::{BodyLimit, OverLimit};
 use palisade_model::record::{Inspection, VerdictFacts};
 use palisade_model::{BodyKind, Connection, Denial, Direction, Reason, RequestHead, RuleId};
+use palisade_waf::InterruptionKind;
 
 use crate::engine::{Engine, Waf};
 use crate::stages::{self, Stage};
@@ -134,7 +136,8 @@ fn judge_content(
         }
         return Step::NeedBody(Box::new(stage));
     } else if body != BodyKind::Empty {
-        judgement.inspection = Inspection::Uninspected { why: "request body access is off".into() };
+        let why = transaction.request_body_uninspected().unwrap_or("request body access is off");
+        judgement.inspection = Inspection::Uninspected { why: why.into() };
     }
     if let Some(interruption) = transaction.request_body(true) {
         return deny(&waf, interruption, transaction, judgement, Reason::WafRequest);
@@ -291,12 +294,15 @@ pub(crate) fn refused(
 ) -> Box<Refused> {
     transaction.logging();
     judgement.matches = transaction.matches().to_vec();
-    let rule = RuleId::Waf { rule_set: waf.name.to_string(), id: interruption.rule };
-    let denial = Denial {
-        reason,
-        rule: Some(rule),
-        explanation: interruption.explanation,
-        status: interruption.status,
+    let (reason, rule) = match interruption.kind {
+        InterruptionKind::Rule => {
+            (reason, Some(RuleId::Waf { rule_set: waf.name.to_string(), id: interruption.rule }))
+        }
+        InterruptionKind::WorkBudget => (Reason::WorkBudget, None),
+        InterruptionKind::BodyMalformed => (Reason::BodyMalformed, None),
     };
+    // A denial cannot carry a location yet, and a redirection without one is no answer.
+    let status = if interruption.redirect.is_some() { StatusCode::FORBIDDEN } else { interruption.status };
+    let denial = Denial { reason, rule, explanation: interruption.explanation, status };
     Box::new(Refused { denial, judgement })
 }

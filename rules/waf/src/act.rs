@@ -1,0 +1,106 @@
+//! The actions that links carry out for each value that matches: `setvar` and `ctl`.
+
+use bytes::Bytes;
+use palisade_seclang::{EngineMode, VariableKind};
+
+use crate::engine::{Action, Change, Control, Sign};
+use crate::transaction::Transaction;
+
+impl Transaction {
+    /// Carries out actions in order.
+    pub(crate) fn act(&mut self, actions: &[Action]) {
+        for action in actions {
+            match action {
+                Action::Set { collection, key, change } => {
+                    let key = self.state.expand(key);
+                    self.set(*collection, &key, change);
+                }
+                Action::SetUser(text) => self.state.user_id = self.state.expand(text),
+                Action::SetSession(text) => self.state.session_id = self.state.expand(text),
+                Action::Control(control) => self.control(control),
+            }
+        }
+    }
+
+    fn set(&mut self, collection: VariableKind, key: &Bytes, change: &Change) {
+        let pinned = &self.engine.settings.pinned;
+        if collection == VariableKind::Tx && pinned.iter().any(|(name, _)| name.eq_ignore_ascii_case(key)) {
+            return;
+        }
+        match change {
+            Change::To(value) => {
+                let value = self.state.expand(value);
+                self.state.set(collection, key, value);
+            }
+            Change::By(value, sign) => {
+                let change = number(&self.state.expand(value));
+                let before = self.state.first(collection, Some(key)).map_or(0, |value| number(&value));
+                let after = match sign {
+                    Sign::Plus => before.saturating_add(change),
+                    Sign::Minus => before.saturating_sub(change),
+                };
+                self.state.set(collection, key, Bytes::from(after.to_string()));
+            }
+            Change::Unset => self.state.unset(collection, key),
+        }
+    }
+
+    fn control(&mut self, control: &Control) {
+        match control {
+            Control::RuleEngine(mode) => self.mode = weaker(*mode, self.engine.settings.mode),
+            Control::RequestBodyAccess(on) => self.request_body_access = *on,
+            Control::ResponseBodyAccess(on) => self.response_body_access = *on,
+            Control::ForceRequestBody(on) => self.force_request_body = *on,
+            Control::BodyProcessor(processor) => {
+                self.state.facts.body.processor = Bytes::from_static(processor.name().as_bytes());
+            }
+            Control::RemoveRules(rules) => self.removed_rules.extend(rules.iter().copied()),
+            Control::RemoveTargets(rules, targets) => {
+                let known =
+                    self.removed_targets.iter().any(|(_, known)| std::sync::Arc::ptr_eq(known, targets));
+                if !known {
+                    self.removed_targets.push((rules.clone(), targets.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// The mode that does less.
+pub(crate) fn weaker(left: EngineMode, right: EngineMode) -> EngineMode {
+    let strength = |mode: EngineMode| match mode {
+        EngineMode::Off => 0,
+        EngineMode::DetectionOnly => 1,
+        EngineMode::On => 2,
+    };
+    if strength(left) <= strength(right) { left } else { right }
+}
+
+/// A number at the beginning of a text, as ModSecurity reads it; 0 if there is none.
+pub(crate) fn number(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        all => (false, all),
+    };
+    let mut number = 0_i64;
+    for digit in digits.iter().take_while(|byte| byte.is_ascii_digit()) {
+        number = number.saturating_mul(10).saturating_add(i64::from(digit - b'0'));
+    }
+    if negative { -number } else { number }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_read_as_far_as_it_goes() {
+        for (text, expected) in
+            [("5", 5), (" -3x", -3), ("+7", 7), ("", 0), ("x", 0), ("99999999999999999999", i64::MAX)]
+        {
+            assert_eq!(number(text.as_bytes()), expected, "{text}");
+        }
+    }
+}

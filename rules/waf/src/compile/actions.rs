@@ -1,0 +1,199 @@
+//! The actions of a rule: what it inherits from `SecDefaultAction`, what the engine carries out, what it refuses.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use palisade_seclang::{
+    Action as Written, ActionKind, Control as WrittenControl, MacroText, SetVarOperation, Span,
+    Transformation, Variable, VariableKind,
+};
+
+use super::Compilation;
+use super::catalogue::{Catalogue, Pattern};
+use crate::engine::{Action, Change, Control, Disruption, Sign};
+use crate::macros::Macro;
+use crate::values::{Target, is_supported};
+
+impl Compilation<'_> {
+    /// A text whose expansions the engine can make.
+    pub(super) fn text(&mut self, text: &MacroText, span: Span) -> Macro {
+        let text = Macro::from(text);
+        let unsupported: Vec<_> = text.variables().filter(|variable| !is_supported(*variable)).collect();
+        for variable in unsupported {
+            self.refuse(span, &format!("the variable {variable} is not supported"));
+        }
+        text
+    }
+
+    /// The actions of one link that run for each match.
+    pub(super) fn actions(
+        &mut self,
+        actions: &[Written],
+        catalogue: &Catalogue,
+        detect_only: bool,
+    ) -> Vec<Action> {
+        let mut compiled = Vec::new();
+        for action in actions {
+            match &action.kind {
+                ActionKind::SetVar(set) => {
+                    // A rule that only detects leaves the score alone.
+                    let scores = set.key.to_string().to_ascii_lowercase().contains("score")
+                        && matches!(
+                            set.operation,
+                            SetVarOperation::Increment(_) | SetVarOperation::Decrement(_)
+                        );
+                    if !(detect_only && scores) {
+                        let key = self.text(&set.key, action.span);
+                        let change = self.change(&set.operation, action.span);
+                        let collection = VariableKind::find(set.collection.name());
+                        compiled.extend(collection.map(|collection| Action::Set { collection, key, change }));
+                    }
+                }
+                ActionKind::SetEnv(set) => {
+                    let key = self.text(&set.name, action.span);
+                    let change = match &set.value {
+                        Some(value) => Change::To(self.text(value, action.span)),
+                        None => Change::Unset,
+                    };
+                    compiled.push(Action::Set { collection: VariableKind::Env, key, change });
+                }
+                ActionKind::SetUid(text) => compiled.push(Action::SetUser(self.text(text, action.span))),
+                ActionKind::SetSid(text) => compiled.push(Action::SetSession(self.text(text, action.span))),
+                ActionKind::Ctl(control) => {
+                    compiled.extend(self.control(control, catalogue, action.span).map(Action::Control));
+                }
+                ActionKind::Exec(_)
+                | ActionKind::Append(_)
+                | ActionKind::Prepend(_)
+                | ActionKind::Proxy(_)
+                | ActionKind::Pause(_)
+                | ActionKind::ExpireVar { .. }
+                | ActionKind::DeprecateVar(_) => {
+                    self.refuse(action.span, &format!("the action {} is not supported", action.kind.name()));
+                }
+                // Metadata, and what other functions here read. `initcol` and `setrsc` name collections that live as
+                // long as the transaction, so there is nothing to load. Matched bytes are never logged, so there is
+                // nothing to sanitise.
+                _ => {}
+            }
+        }
+        compiled
+    }
+
+    fn change(&mut self, operation: &SetVarOperation, span: Span) -> Change {
+        match operation {
+            SetVarOperation::Set(value) => Change::To(self.text(value, span)),
+            SetVarOperation::Increment(value) => Change::By(self.text(value, span), Sign::Plus),
+            SetVarOperation::Decrement(value) => Change::By(self.text(value, span), Sign::Minus),
+            SetVarOperation::Unset => Change::Unset,
+        }
+    }
+
+    /// What `ctl` does; none if it concerns logs and limits that are not the engine's.
+    fn control(&mut self, control: &WrittenControl, catalogue: &Catalogue, span: Span) -> Option<Control> {
+        use WrittenControl as C;
+        Some(match control {
+            C::RuleEngine(mode) => Control::RuleEngine(*mode),
+            C::RequestBodyAccess(on) => Control::RequestBodyAccess(*on),
+            C::ResponseBodyAccess(on) => Control::ResponseBodyAccess(*on),
+            C::ForceRequestBodyVariable(on) => Control::ForceRequestBody(*on),
+            C::RequestBodyProcessor(processor) => Control::BodyProcessor(*processor),
+            C::RuleRemoveById(ranges) => Control::RemoveRules(catalogue.by_id(ranges)),
+            C::RuleRemoveByTag(text) => Control::RemoveRules(self.tagged(text, catalogue, span)?),
+            C::RuleRemoveByMsg(text) => Control::RemoveRules(self.saying(text, catalogue, span)?),
+            C::RuleRemoveTargetById(ranges, variables) => {
+                Control::RemoveTargets(catalogue.by_id(ranges), self.removed(variables))
+            }
+            C::RuleRemoveTargetByTag(text, variables) => {
+                Control::RemoveTargets(self.tagged(text, catalogue, span)?, self.removed(variables))
+            }
+            C::RuleRemoveTargetByMsg(text, variables) => {
+                Control::RemoveTargets(self.saying(text, catalogue, span)?, self.removed(variables))
+            }
+            C::HashEngine(true) | C::HashEnforcement(true) => {
+                self.refuse(span, "the hash engine is not supported");
+                return None;
+            }
+            C::HashEngine(false) | C::HashEnforcement(false) => return None,
+            C::AuditEngine(_) | C::AuditLogParts(..) | C::DebugLogLevel(_) => return None,
+            C::RequestBodyLimit(_) | C::ResponseBodyLimit(_) => return None,
+        })
+    }
+
+    fn tagged(&mut self, text: &str, catalogue: &Catalogue, span: Span) -> Option<Arc<[usize]>> {
+        self.expression(text, span).map(|pattern| catalogue.by_tag(&pattern))
+    }
+
+    fn saying(&mut self, text: &str, catalogue: &Catalogue, span: Span) -> Option<Arc<[usize]>> {
+        self.expression(text, span).map(|pattern| catalogue.by_message(&pattern))
+    }
+
+    fn expression(&mut self, text: &str, span: Span) -> Option<Pattern> {
+        Pattern::new(text, &mut self.interner).map_err(|problem| self.refuse(span, &problem)).ok()
+    }
+
+    fn removed(&mut self, variables: &[Variable]) -> Arc<[Target]> {
+        variables.iter().filter_map(|variable| self.target(variable)).collect()
+    }
+
+    /// What a complete match does to the exchange: the rule's own action, or the one it inherits.
+    pub(super) fn disruption(&mut self, own: &[Written], defaults: &[Written]) -> Disruption {
+        let disruptive = |actions: &[Written]| {
+            let found = actions.iter().rev().find(|action| action.kind.name().is_disruptive());
+            found.map(|action| (action.kind.clone(), action.span))
+        };
+        let inherited = || disruptive(defaults).unwrap_or((ActionKind::Pass, Span::default()));
+        let (kind, span) = match disruptive(own) {
+            None | Some((ActionKind::Block, _)) => inherited(),
+            Some(found) => found,
+        };
+        let status = |otherwise: StatusCode| {
+            let written =
+                own.iter().rev().chain(defaults.iter().rev()).find_map(|action| match action.kind {
+                    ActionKind::Status(status) => StatusCode::from_u16(status).ok(),
+                    _ => None,
+                });
+            written.unwrap_or(otherwise)
+        };
+        match kind {
+            ActionKind::Deny | ActionKind::Drop => Disruption::Deny(status(StatusCode::FORBIDDEN)),
+            ActionKind::Redirect(location) => {
+                let found = status(StatusCode::FOUND);
+                let found = if found.is_redirection() { found } else { StatusCode::FOUND };
+                Disruption::Redirect(found, self.text(&location, span))
+            }
+            ActionKind::Allow(scope) => Disruption::Allow(scope),
+            _ => Disruption::Pass,
+        }
+    }
+
+    /// The transformations of a link: inherited ones first; `t:none` drops those before it.
+    pub(super) fn transformations(own: &[Written], defaults: &[Written]) -> Vec<Transformation> {
+        let mut compiled = Vec::new();
+        for action in defaults.iter().chain(own) {
+            let ActionKind::Transformation(written) = &action.kind else { continue };
+            if *written == Transformation::None {
+                compiled.clear();
+            } else {
+                compiled.push(*written);
+            }
+        }
+        compiled
+    }
+}
+
+/// Whether matches are recorded: the last word of the rule, else of its defaults, else yes.
+pub(super) fn logs(own: &[Written], defaults: &[Written]) -> bool {
+    let written = own.iter().rev().chain(defaults.iter().rev()).find_map(|action| match action.kind {
+        ActionKind::Log => Some(true),
+        ActionKind::NoLog => Some(false),
+        _ => None,
+    });
+    written.unwrap_or(true)
+}
+
+/// A text as a member of `RULE`.
+pub(super) fn member(text: &impl ToString) -> Bytes {
+    Bytes::from(text.to_string())
+}

@@ -1,0 +1,174 @@
+//! One rule with its chain: targets, operators, flow.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use palisade_seclang::{
+    ActionKind, Operator as Written, Rule as WrittenRule, Selector, Variable, VariableKind,
+};
+
+use super::Compilation;
+use super::actions::{logs, member};
+use super::catalogue::Catalogue;
+use super::draft::{Draft, Drafts};
+use crate::collection::Collection;
+use crate::engine::{Flow, Link, Rule};
+use crate::limits::REGEX_BYTES;
+use crate::macros::Macro;
+use crate::operators::Operator;
+use crate::state::is_settable;
+use crate::values::{self, Target, is_supported};
+
+/// Compiles a rule. What is wrong with it is reported; the result is then not used.
+pub(super) fn build(
+    compilation: &mut Compilation<'_>,
+    draft: &Draft,
+    drafts: &Drafts,
+    catalogue: &Catalogue,
+) -> Rule {
+    let (written, defaults) = (&draft.rule, draft.defaults.as_slice());
+    let mut links = Vec::new();
+    for link in std::iter::once(written).chain(&written.links) {
+        links.push(build_link(compilation, link, draft, catalogue));
+    }
+    let mut flow = None;
+    let (mut message, mut severity, mut tags) = (Macro::default(), None, Vec::new());
+    for action in &written.actions {
+        match &action.kind {
+            ActionKind::Msg(text) => message = compilation.text(text, action.span),
+            ActionKind::Tag(text) => tags.push(compilation.text(text, action.span)),
+            ActionKind::Severity(level) => severity = Some(*level),
+            ActionKind::Skip(rules) => flow = Some(Flow::Skip(*rules)),
+            ActionKind::SkipAfter(name) => match drafts.after(name, draft.position) {
+                Some(position) => flow = Some(Flow::SkipTo(position)),
+                None => compilation.refuse(action.span, &format!("no marker {name:?} follows this rule")),
+            },
+            _ => {}
+        }
+    }
+    Rule {
+        id: draft.id(),
+        phase: written.phase(),
+        position: draft.position,
+        detect_only: draft.detect_only,
+        links,
+        disruption: compilation.disruption(&written.actions, defaults),
+        flow,
+        log: logs(&written.actions, defaults),
+        message,
+        severity,
+        tags,
+        facts: Arc::new(facts(draft)),
+    }
+}
+
+/// `RULE`
+fn facts(draft: &Draft) -> Collection {
+    let mut facts = Collection::default();
+    facts.push("id", member(&draft.id()));
+    facts.push("phase", member(&(draft.rule.phase() as u8)));
+    for action in &draft.rule.actions {
+        match &action.kind {
+            ActionKind::Msg(text) => facts.push("msg", member(text)),
+            ActionKind::LogData(text) => facts.push("logdata", member(text)),
+            ActionKind::Severity(severity) => facts.push("severity", member(&severity.number())),
+            ActionKind::Rev(text) => facts.push("rev", member(text)),
+            ActionKind::Ver(text) => facts.push("ver", member(text)),
+            _ => {}
+        }
+    }
+    facts
+}
+
+fn build_link(
+    compilation: &mut Compilation<'_>,
+    written: &WrittenRule,
+    draft: &Draft,
+    catalogue: &Catalogue,
+) -> Link {
+    let defaults = draft.defaults.as_slice();
+    let (mut targets, mut exclusions) = (Vec::new(), Vec::new());
+    for variable in &written.variables {
+        let target = compilation.target(variable);
+        if variable.exclude { exclusions.extend(target) } else { targets.extend(target) }
+    }
+    let operator = written.operator.as_ref().and_then(|operator| compilation.operator(operator));
+    let says = |kind: &ActionKind| written.actions.iter().any(|action| action.kind == *kind);
+    Link {
+        targets,
+        exclusions,
+        transformations: Compilation::transformations(&written.actions, defaults),
+        argument: match &written.operator {
+            Some(operator) => compilation.text(&operator.argument, operator.argument_span),
+            None => Macro::default(),
+        },
+        operator,
+        negated: written.operator.as_ref().is_some_and(|operator| operator.negated),
+        capture: says(&ActionKind::Capture),
+        multi_match: says(&ActionKind::MultiMatch),
+        actions: compilation.actions(&written.actions, catalogue, draft.detect_only),
+    }
+}
+
+impl Compilation<'_> {
+    /// A target, or none if it is refused.
+    pub(super) fn target(&mut self, written: &Variable) -> Option<Target> {
+        if !is_supported(written.kind) {
+            self.refuse(written.span, &format!("the variable {} is not supported", written.kind));
+            return None;
+        }
+        let selector = match &written.selector {
+            Selector::All => values::Selector::All,
+            Selector::Exact(key) | Selector::XPath(key) => {
+                values::Selector::Exact(Bytes::copy_from_slice(key.as_bytes()))
+            }
+            Selector::Regex(pattern) => {
+                // The names of what rules set are kept in lower case.
+                let fold = if is_settable(written.kind) { "(?i)" } else { "" };
+                self.count_regex(pattern, written.span);
+                match self.interner.pattern(&format!("{fold}{pattern}")) {
+                    Ok(regex) => values::Selector::Regex(regex),
+                    Err(problem) => {
+                        self.refuse(written.span, &problem);
+                        return None;
+                    }
+                }
+            }
+        };
+        Some(Target { variable: written.kind, selector, count: written.count })
+    }
+
+    fn operator(&mut self, written: &Written) -> Option<Operator> {
+        if written.kind.takes_regex() {
+            self.count_regex(&written.argument.to_string(), written.argument_span);
+        }
+        let data: Vec<&str> = written.data_texts(self.ast).collect();
+        match Operator::compile(written.kind, written.argument.as_literal(), &data, &mut self.interner) {
+            Ok(operator) => Some(operator),
+            Err(problem) => {
+                self.refuse(written.argument_span, &problem);
+                None
+            }
+        }
+    }
+
+    /// Keeps the sum of all expressions under its limit.
+    fn count_regex(&mut self, pattern: &str, span: palisade_seclang::Span) {
+        let before = self.regex_bytes;
+        self.regex_bytes = before.saturating_add(pattern.len());
+        if before <= REGEX_BYTES && self.regex_bytes > REGEX_BYTES {
+            self.refuse(
+                span,
+                &format!("the regular expressions of a rule set have at most {REGEX_BYTES} bytes"),
+            );
+        }
+    }
+}
+
+/// Whether a rule looks at `REQBODY_ERROR`.
+pub(super) fn judge_body_errors(rules: &[Rule]) -> bool {
+    let links = rules.iter().flat_map(|rule| &rule.links);
+    links.flat_map(|link| &link.targets).any(|target| {
+        matches!(target.variable, VariableKind::ReqbodyError | VariableKind::ReqbodyProcessorError)
+    })
+}

@@ -1,0 +1,86 @@
+//! Directives that set options: which have an effect here, which are others' business, and which are refused.
+
+use bytes::Bytes;
+use palisade_model::documents::WafPolicySpec;
+use palisade_seclang::{EngineMode, Setting};
+
+use super::modes::Modes;
+use crate::act::weaker;
+use crate::engine::Settings;
+use crate::limits::{ARGUMENTS, JSON_DEPTH, WORK_UNITS};
+
+/// Media types of response bodies that are inspected unless the rule set names others: ModSecurity's recommended
+/// list, and JSON, which is what today's services leak through.
+const RESPONSE_TYPES: [&str; 5] =
+    ["text/plain", "text/html", "text/xml", "application/xml", "application/json"];
+
+/// What holds before the first directive.
+pub(super) fn of(policy: &WafPolicySpec, modes: &Modes) -> Settings {
+    let mut pinned = Vec::new();
+    let mut pin = |name: &'static str, value: String| {
+        pinned.push((Bytes::from_static(name.as_bytes()), Bytes::from(value)));
+    };
+    if let Some(level) = policy.paranoia_level {
+        pin("blocking_paranoia_level", level.to_string());
+        pin("detection_paranoia_level", level.to_string());
+    }
+    if let Some(thresholds) = policy.thresholds {
+        pin("inbound_anomaly_score_threshold", thresholds.inbound.to_string());
+        pin("outbound_anomaly_score_threshold", thresholds.outbound.to_string());
+    }
+    Settings {
+        mode: if modes.blocks { EngineMode::On } else { EngineMode::DetectionOnly },
+        request_body_access: true,
+        response_body_access: policy.response_body.is_some(),
+        response_types: RESPONSE_TYPES.map(str::to_owned).to_vec(),
+        arguments_limit: ARGUMENTS,
+        json_depth: JSON_DEPTH,
+        pinned,
+        judges_body_errors: false,
+        work_units: WORK_UNITS,
+    }
+}
+
+/// Applies a directive. The error says what is not supported.
+pub(super) fn apply(settings: &mut Settings, setting: &Setting) -> Result<(), String> {
+    use Setting as S;
+    match setting {
+        S::SecRuleEngine(mode) => settings.mode = weaker(settings.mode, *mode),
+        S::SecRequestBodyAccess(on) => settings.request_body_access = *on,
+        S::SecArgumentsLimit(limit) => {
+            settings.arguments_limit =
+                usize::try_from(*limit).map_or(ARGUMENTS, |limit| limit.min(ARGUMENTS));
+        }
+        S::SecRequestBodyJsonDepthLimit(depth) => {
+            let depth = usize::try_from(*depth).unwrap_or(usize::MAX);
+            settings.json_depth = depth.min(JSON_DEPTH);
+        }
+        S::SecResponseBodyMimeType(types) => {
+            if settings.response_types == RESPONSE_TYPES {
+                settings.response_types.clear();
+            }
+            settings.response_types.extend(types.iter().map(|name| name.to_ascii_lowercase()));
+        }
+        S::SecResponseBodyMimeTypesClear(()) => settings.response_types.clear(),
+        S::SecArgumentSeparator(separator) if separator != "&" => return unsupported(setting, "& alone"),
+        S::SecCookieFormat(format) if *format != 0 => return unsupported(setting, "0 alone"),
+        S::SecCookieV0Separator(separator) if separator != ";" => return unsupported(setting, "; alone"),
+        S::SecConnEngine(mode) if *mode != EngineMode::Off => return unsupported(setting, "Off alone"),
+        S::SecHashEngine(true)
+        | S::SecContentInjection(true)
+        | S::SecStreamInBodyInspection(true)
+        | S::SecStreamOutBodyInspection(true)
+        | S::SecDisableBackendCompression(true)
+        | S::SecXmlExternalEntity(true) => return unsupported(setting, "Off alone"),
+        S::SecRemoteRules(_) | S::SecHttpBlKey(_) | S::SecChrootDir(_) | S::SecServerSignature(_) => {
+            return Err(format!("{} is not supported", setting.name()));
+        }
+        // Logs, files, limits of bodies and of other engines: the proxy and the WafPolicy decide them.
+        _ => {}
+    }
+    Ok(())
+}
+
+fn unsupported(setting: &Setting, supported: &str) -> Result<(), String> {
+    Err(format!("this value of {} is not supported ({supported})", setting.name()))
+}

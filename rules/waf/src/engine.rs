@@ -1,0 +1,165 @@
+//! What a rule set is compiled to: immutable, shared, in the order in which rules run.
+//!
+//! Rules and markers have positions in one order over all files; a phase is the list of its rules' indices. Nothing
+//! here knows a request.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use palisade_seclang::{Allow, BodyProcessor, EngineMode, Phase, Severity, Transformation, VariableKind};
+
+use crate::collection::Collection;
+use crate::macros::Macro;
+use crate::operators::Operator;
+use crate::values::Target;
+
+/// A compiled rule set, immutable and shared.
+#[derive(Debug)]
+pub struct Engine {
+    /// Every rule, in order.
+    pub(crate) rules: Vec<Rule>,
+    /// The rules of each phase, as indices into `rules`.
+    pub(crate) phases: [Vec<usize>; 5],
+    /// What does not belong to one rule.
+    pub(crate) settings: Settings,
+}
+
+impl Engine {
+    /// The rules of a phase.
+    pub(crate) fn phase(&self, phase: Phase) -> &[usize] {
+        self.phases.get(phase as usize - 1).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// How many rules are in force; chains count once.
+    pub fn rule_count(&self) -> usize {
+        self.rules.len()
+    }
+}
+
+/// What does not belong to one rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The most that `ctl:ruleEngine` may turn on.
+    pub(crate) mode: EngineMode,
+    pub(crate) request_body_access: bool,
+    pub(crate) response_body_access: bool,
+    /// Media types of response bodies that are inspected, in lower case.
+    pub(crate) response_types: Vec<String>,
+    pub(crate) arguments_limit: usize,
+    pub(crate) json_depth: usize,
+    /// `TX` variables that the WafPolicy decides: set before the first rule, and no rule may change them.
+    pub(crate) pinned: Vec<(Bytes, Bytes)>,
+    /// Whether a rule judges `REQBODY_ERROR`; if none does, the engine refuses malformed bodies itself.
+    pub(crate) judges_body_errors: bool,
+    /// See [`crate::limits::WORK_UNITS`]; smaller in tests.
+    pub(crate) work_units: u64,
+}
+
+/// A rule with its chain.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) id: u64,
+    pub(crate) phase: Phase,
+    /// Its place among rules and markers.
+    pub(crate) position: usize,
+    /// Whether its disruptive action is discarded and its matches say so.
+    pub(crate) detect_only: bool,
+    /// Its tests; the first is the rule itself. Never empty.
+    pub(crate) links: Vec<Link>,
+    pub(crate) disruption: Disruption,
+    pub(crate) flow: Option<Flow>,
+    /// Whether a match is recorded.
+    pub(crate) log: bool,
+    pub(crate) message: Macro,
+    pub(crate) severity: Option<Severity>,
+    pub(crate) tags: Vec<Macro>,
+    /// `RULE`
+    pub(crate) facts: Arc<Collection>,
+}
+
+/// One test of a chain.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) exclusions: Vec<Target>,
+    pub(crate) transformations: Vec<Transformation>,
+    /// None: an action that always runs.
+    pub(crate) operator: Option<Operator>,
+    /// The operator's argument; operators that are compiled with it do not look at it.
+    pub(crate) argument: Macro,
+    pub(crate) negated: bool,
+    pub(crate) capture: bool,
+    pub(crate) multi_match: bool,
+    /// Carried out for each value that matches, before the chain is known to complete.
+    pub(crate) actions: Vec<Action>,
+}
+
+/// What a complete match does to the exchange.
+#[derive(Clone, Debug)]
+pub(crate) enum Disruption {
+    /// Nothing.
+    Pass,
+    /// `deny`, `drop`
+    Deny(StatusCode),
+    /// `redirect`
+    Redirect(StatusCode, Macro),
+    /// `allow`
+    Allow(Allow),
+}
+
+/// Where a complete match goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// So many rules are skipped.
+    Skip(u32),
+    /// Rules before this position are skipped.
+    SkipTo(usize),
+}
+
+/// What a link does for each value that matches.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// `setvar`, `setenv`
+    Set { collection: VariableKind, key: Macro, change: Change },
+    /// `setuid`
+    SetUser(Macro),
+    /// `setsid`
+    SetSession(Macro),
+    /// `ctl`
+    Control(Control),
+}
+
+/// What `setvar` does.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// Sets it.
+    To(Macro),
+    /// Adds a number, or takes it away.
+    By(Macro, Sign),
+    /// Removes it.
+    Unset,
+}
+
+/// The sign of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// `=+`
+    Plus,
+    /// `=-`
+    Minus,
+}
+
+/// What `ctl` changes for the rest of the transaction.
+#[derive(Debug)]
+pub(crate) enum Control {
+    RuleEngine(EngineMode),
+    RequestBodyAccess(bool),
+    ResponseBodyAccess(bool),
+    ForceRequestBody(bool),
+    BodyProcessor(BodyProcessor),
+    /// These rules, as indices, do not run any more.
+    RemoveRules(Arc<[usize]>),
+    /// These rules, as sorted indices, do not look at these values any more.
+    RemoveTargets(Arc<[usize]>, Arc<[Target]>),
+}

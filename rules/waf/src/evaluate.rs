@@ -1,0 +1,212 @@
+//! Running the rules of one phase, straightforwardly: every rule, every target, every value, in order.
+//!
+//! This is the slow truth. A link's actions run for each value that matches, and before the links after it are tried,
+//! as ModSecurity does; rule sets count on it.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use palisade_seclang::{Allow, EngineMode, Phase, VariableKind};
+
+use crate::engine::{Disruption, Flow, Link, Rule};
+use crate::operators::Captures;
+use crate::transaction::{Interruption, InterruptionKind, Transaction};
+use crate::transformations;
+use crate::values::Value;
+
+/// What a rule means for the rules after it.
+enum Next {
+    /// They run.
+    Rule,
+    /// Some are skipped.
+    Flow(Flow),
+    /// The phase ends.
+    End,
+}
+
+impl Transaction {
+    /// Runs a phase.
+    pub(crate) fn run(&mut self, phase: Phase) -> Option<Interruption> {
+        if self.interruption.is_some() && phase != Phase::Logging {
+            return self.interruption.clone();
+        }
+        if self.passes(phase) {
+            return None;
+        }
+        let engine = self.engine.clone();
+        let (mut skip, mut skip_to) = (0_u32, 0_usize);
+        for index in engine.phase(phase) {
+            let Some(rule) = engine.rules.get(*index) else { continue };
+            if self.mode == EngineMode::Off {
+                break;
+            }
+            if rule.position < skip_to {
+                continue;
+            }
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            if self.removed_rules.contains(index) {
+                continue;
+            }
+            match self.rule(*index, rule) {
+                Next::Rule => {}
+                Next::Flow(Flow::Skip(rules)) => skip = rules,
+                Next::Flow(Flow::SkipTo(position)) => skip_to = position,
+                Next::End => break,
+            }
+            if let Some(why) = self.state.budget.exhausted() {
+                self.interrupt_for(InterruptionKind::WorkBudget, why);
+                break;
+            }
+        }
+        if phase == Phase::Logging { None } else { self.interruption.clone() }
+    }
+
+    /// Whether a rule allowed this phase, or rules are off.
+    fn passes(&self, phase: Phase) -> bool {
+        let allowed = match self.allowed {
+            Some(Allow::Transaction) => phase != Phase::Logging,
+            Some(Allow::Request) => phase <= Phase::RequestBody,
+            Some(Allow::Phase) | None => false,
+        };
+        allowed || self.mode == EngineMode::Off
+    }
+
+    /// Evaluates one rule with its chain.
+    fn rule(&mut self, index: usize, rule: &Rule) -> Next {
+        self.state.matched.clear();
+        self.state.rule = Some(rule.facts.clone());
+        for (number, link) in rule.links.iter().enumerate() {
+            // Exclusions at run time name a rule by its id, which only the first link has.
+            let removable = (number == 0).then_some(index);
+            if !self.link(removable, link) {
+                return Next::Rule;
+            }
+        }
+        if let Some(severity) = rule.severity {
+            self.state.highest_severity = self.state.highest_severity.min(severity.number());
+        }
+        if rule.log {
+            self.record(rule);
+        }
+        match self.disrupt(rule) {
+            Next::Rule => rule.flow.map_or(Next::Rule, Next::Flow),
+            next => next,
+        }
+    }
+
+    /// Evaluates one link on all its values.
+    fn link(&mut self, removable: Option<usize>, link: &Link) -> bool {
+        let Some(operator) = &link.operator else {
+            self.act(&link.actions);
+            return true;
+        };
+        let mut values = Vec::new();
+        for target in &link.targets {
+            self.state.collect(target, &mut values);
+        }
+        values.retain(|value| !link.exclusions.iter().any(|target| target.takes(value)));
+        if let Some(index) = removable {
+            self.retain_allowed(index, &mut values);
+        }
+        let argument = self.state.expand(&link.argument);
+        let mut captures = Captures::default();
+        let mut matched = false;
+        for value in values {
+            for candidate in self.candidates(link, &value.bytes) {
+                self.state.budget.evaluation(candidate.len());
+                if self.state.budget.exhausted().is_some() {
+                    return false;
+                }
+                let wanted = link.capture.then_some(&mut captures);
+                if operator.matches(&candidate, &argument, wanted) == link.negated {
+                    continue;
+                }
+                matched = true;
+                self.matched(link, Value { bytes: candidate, ..value.clone() }, &captures);
+            }
+        }
+        matched
+    }
+
+    /// Takes away the values that `ctl:ruleRemoveTarget…` excluded from a rule.
+    fn retain_allowed(&self, index: usize, values: &mut Vec<Value>) {
+        for (rules, targets) in &self.removed_targets {
+            if rules.binary_search(&index).is_ok() {
+                values.retain(|value| !targets.iter().any(|target| target.takes(value)));
+            }
+        }
+    }
+
+    /// The texts an operator is tried on: the transformed value, with multiMatch also every different one on the way.
+    fn candidates(&mut self, link: &Link, value: &Bytes) -> Vec<Bytes> {
+        let mut candidates = Vec::new();
+        let mut current = value.clone();
+        for transformation in &link.transformations {
+            self.state.budget.bytes(current.len());
+            let next = match transformations::apply(*transformation, &current) {
+                Cow::Borrowed(same) if same.len() == current.len() => continue,
+                Cow::Borrowed(part) => current.slice_ref(part),
+                Cow::Owned(changed) => Bytes::from(changed),
+            };
+            let before = std::mem::replace(&mut current, next);
+            if link.multi_match {
+                candidates.push(before);
+            }
+        }
+        candidates.push(current);
+        candidates
+    }
+
+    /// A value matched: it is remembered, and the link's actions run.
+    fn matched(&mut self, link: &Link, value: Value, captures: &Captures) {
+        if link.capture {
+            for (group, text) in captures.iter() {
+                let key = group.to_string();
+                match text {
+                    Some(text) => {
+                        self.state.set(VariableKind::Tx, key.as_bytes(), Bytes::copy_from_slice(text));
+                    }
+                    None => self.state.unset(VariableKind::Tx, key.as_bytes()),
+                }
+            }
+        }
+        self.state.matched.push(value.clone());
+        self.state.last_matched = Some(value);
+        self.act(&link.actions);
+    }
+
+    /// Carries out the disruptive action of a complete match.
+    fn disrupt(&mut self, rule: &Rule) -> Next {
+        if rule.detect_only || self.mode != EngineMode::On {
+            return Next::Rule;
+        }
+        let (status, redirect) = match &rule.disruption {
+            Disruption::Pass => return Next::Rule,
+            Disruption::Allow(scope) => {
+                if *scope != Allow::Phase {
+                    self.allowed = Some(*scope);
+                }
+                return Next::End;
+            }
+            Disruption::Deny(status) => (*status, None),
+            Disruption::Redirect(status, location) => {
+                let location = self.state.expand(location);
+                (*status, Some(String::from_utf8_lossy(&location).into_owned()))
+            }
+        };
+        if rule.phase == Phase::Logging {
+            return Next::Rule;
+        }
+        self.interruption = Some(Interruption {
+            kind: InterruptionKind::Rule,
+            rule: rule.id,
+            status,
+            explanation: self.explain(rule),
+            redirect,
+        });
+        Next::End
+    }
+}

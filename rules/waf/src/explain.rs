@@ -1,0 +1,115 @@
+//! What a transaction tells about its matches: records and explanations, never a matched byte.
+//!
+//! Messages of rules may hold `%{MATCHED_VAR}` and the like. Here a macro shows its value only if that is a name, a
+//! number or part of the rule; everything else shows as `…`.
+
+use bytes::Bytes;
+use palisade_model::record::RuleMatch;
+use palisade_seclang::{EngineMode, VariableKind};
+
+use crate::engine::Rule;
+use crate::limits::{MATCHES, MESSAGE_BYTES, TARGET_NAME_BYTES};
+use crate::macros::Macro;
+use crate::transaction::Transaction;
+
+/// Matches that an explanation names; the record has them all.
+const EXPLAINED_MATCHES: usize = 8;
+
+impl Transaction {
+    /// Records a complete match.
+    pub(crate) fn record(&mut self, rule: &Rule) {
+        if self.matches.len() >= MATCHES {
+            return;
+        }
+        let target = self.state.last_matched.as_ref().filter(|_| !self.state.matched.is_empty());
+        self.matches.push(RuleMatch {
+            id: rule.id,
+            phase: rule.phase as u8,
+            message: self.describe(&rule.message),
+            severity: rule.severity.map(|severity| severity.name().to_owned()),
+            tags: rule.tags.iter().map(|tag| self.describe(tag)).collect(),
+            target: target.map(|value| shown(&value.name(), TARGET_NAME_BYTES)).unwrap_or_default(),
+            detect_only: rule.detect_only || self.mode != EngineMode::On,
+        });
+    }
+
+    /// Why a rule ended the transaction: its message, and what matched before it.
+    pub(crate) fn explain(&self, rule: &Rule) -> String {
+        let mut explanation = self.describe(&rule.message);
+        if explanation.is_empty() {
+            explanation = format!("rule {} matched", rule.id);
+        }
+        let earlier = self.matches.iter().filter(|found| found.id != rule.id && !found.detect_only);
+        let named: Vec<String> = earlier
+            .clone()
+            .take(EXPLAINED_MATCHES)
+            .map(|found| format!("{} {} at {}", found.id, found.message, found.target))
+            .collect();
+        if named.is_empty() {
+            if let Some(value) = self.state.matched.last() {
+                explanation.push_str(" at ");
+                explanation.push_str(&shown(&value.name(), TARGET_NAME_BYTES));
+            }
+            return explanation;
+        }
+        explanation.push_str("; matched ");
+        explanation.push_str(&named.join("; "));
+        let more = earlier.count().saturating_sub(EXPLAINED_MATCHES);
+        if more > 0 {
+            explanation.push_str(&format!("; and {more} more"));
+        }
+        explanation
+    }
+
+    /// A text without matched bytes.
+    fn describe(&self, text: &Macro) -> String {
+        let expanded = text.expand(|variable, key| {
+            let value = self.state.first(variable, key.map(Bytes::as_ref))?;
+            Some(if may_be_shown(variable, &value) { value } else { Bytes::from_static("…".as_bytes()) })
+        });
+        shown(&expanded.unwrap_or_default(), MESSAGE_BYTES)
+    }
+}
+
+fn may_be_shown(variable: VariableKind, value: &[u8]) -> bool {
+    use VariableKind as V;
+    match variable {
+        V::Rule | V::UniqueId | V::MatchedVarName | V::HighestSeverity => true,
+        V::ReqbodyProcessor | V::RequestMethod | V::RequestProtocol | V::ResponseStatus => true,
+        _ => value.len() <= 20 && value.iter().all(u8::is_ascii_digit),
+    }
+}
+
+/// Bytes as text for people: bounded, no control characters.
+fn shown(bytes: &[u8], limit: usize) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut shown = String::new();
+    for letter in text.chars() {
+        if shown.len() + letter.len_utf8() > limit {
+            shown.push('…');
+            break;
+        }
+        shown.push(if letter.is_control() { '\u{fffd}' } else { letter });
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_bounded_and_has_no_control_characters() {
+        assert_eq!(shown(b"ARGS:a", 6), "ARGS:a", "at the limit");
+        assert_eq!(shown(b"ARGS:ab", 6), "ARGS:a…", "one over");
+        assert_eq!(shown(b"a\r\nb\xff", 16), "a\u{fffd}\u{fffd}b\u{fffd}");
+    }
+
+    #[test]
+    fn only_names_and_numbers_are_shown() {
+        assert!(may_be_shown(VariableKind::Tx, b"15"));
+        assert!(!may_be_shown(VariableKind::Tx, b"' or 1=1"));
+        assert!(!may_be_shown(VariableKind::MatchedVar, b"secret"));
+        assert!(may_be_shown(VariableKind::MatchedVarName, b"ARGS:q"));
+    }
+}

@@ -1,0 +1,247 @@
+//! The facts of one exchange, as variables show them: made once from the heads and bodies, then only read.
+//!
+//! `REQUEST_URI`, `REQUEST_FILENAME` and `REQUEST_BASENAME` are made from the canonical path, which is what is
+//! forwarded; `REQUEST_LINE`, `REQUEST_URI_RAW` and the headers are the bytes as they came. Headers keep their order
+//! and their spelling.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::Version;
+use palisade_model::{Connection, RequestHead, ResponseHead};
+
+use crate::bodies::{cookies, urlencoded};
+use crate::calendar::Moment;
+use crate::collection::Collection;
+
+/// The facts.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) connection: ConnectionFacts,
+    pub(crate) request: RequestFacts,
+    pub(crate) body: BodyFacts,
+    pub(crate) response: Option<ResponseFacts>,
+    pub(crate) moment: Moment,
+    pub(crate) epoch: u64,
+    pub(crate) unique_id: Bytes,
+}
+
+/// Who talks to whom.
+#[derive(Debug)]
+pub(crate) struct ConnectionFacts {
+    pub(crate) remote_addr: Bytes,
+    pub(crate) remote_port: u16,
+    pub(crate) server_addr: Bytes,
+    pub(crate) server_port: u16,
+}
+
+/// What the request's head says.
+#[derive(Debug)]
+pub(crate) struct RequestFacts {
+    pub(crate) line: Bytes,
+    pub(crate) method: Bytes,
+    pub(crate) uri: Bytes,
+    pub(crate) uri_raw: Bytes,
+    pub(crate) filename: Bytes,
+    pub(crate) basename: Bytes,
+    pub(crate) protocol: Bytes,
+    pub(crate) query: Bytes,
+    pub(crate) server_name: Bytes,
+    pub(crate) headers: Collection,
+    pub(crate) cookies: Collection,
+    pub(crate) args_get: Collection,
+    /// Whether an escape in the query is malformed.
+    pub(crate) urlencoded_error: bool,
+    /// Whether there are more arguments or cookies than the limit.
+    pub(crate) over_limit: bool,
+}
+
+/// What the request's body says.
+#[derive(Debug, Default)]
+pub(crate) struct BodyFacts {
+    /// `REQUEST_BODY`; absent unless a processor or a rule wants it.
+    pub(crate) text: Option<Bytes>,
+    pub(crate) length: usize,
+    pub(crate) args_post: Collection,
+    /// `REQBODY_PROCESSOR`: empty if none takes the body.
+    pub(crate) processor: Bytes,
+    /// Why the body is not what its processor expects.
+    pub(crate) error: Option<String>,
+    /// Whether only its first part was fed.
+    pub(crate) truncated: bool,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct ResponseFacts {
+    pub(crate) status: Bytes,
+    pub(crate) line: Bytes,
+    pub(crate) protocol: Bytes,
+    pub(crate) headers: Collection,
+    pub(crate) body: Option<Bytes>,
+    pub(crate) truncated: bool,
+}
+
+impl Facts {
+    /// The facts that are known when the request's head is.
+    pub(crate) fn new(
+        connection: &Connection,
+        head: &RequestHead,
+        time_ms: u64,
+        unique_id: &str,
+        arguments_limit: usize,
+    ) -> Self {
+        Self {
+            connection: ConnectionFacts {
+                remote_addr: Bytes::from(connection.client.ip().to_canonical().to_string()),
+                remote_port: connection.client.port(),
+                server_addr: Bytes::from(connection.local.ip().to_canonical().to_string()),
+                server_port: connection.local.port(),
+            },
+            request: RequestFacts::new(head, arguments_limit),
+            body: BodyFacts::default(),
+            response: None,
+            moment: Moment::of(time_ms),
+            epoch: time_ms / 1000,
+            unique_id: Bytes::copy_from_slice(unique_id.as_bytes()),
+        }
+    }
+
+    /// `FULL_REQUEST`: line, headers, empty line, body.
+    pub(crate) fn full_request(&self) -> Bytes {
+        let mut full = BytesMut::from(self.request.line.as_ref());
+        full.put_slice(b"\r\n");
+        for (name, value) in self.request.headers.iter() {
+            for piece in [name, b": ", value.as_ref(), b"\r\n"] as [&[u8]; 4] {
+                full.put_slice(piece);
+            }
+        }
+        full.put_slice(b"\r\n");
+        full.put_slice(self.body.text.as_deref().unwrap_or_default());
+        full.freeze()
+    }
+
+    /// `ARGS_COMBINED_SIZE`: bytes of all names and values.
+    pub(crate) fn arguments_size(&self) -> usize {
+        let all = self.request.args_get.iter().chain(self.body.args_post.iter());
+        all.map(|(name, value)| name.len() + value.len()).sum()
+    }
+}
+
+impl RequestFacts {
+    fn new(head: &RequestHead, arguments_limit: usize) -> Self {
+        let query = Bytes::copy_from_slice(head.query.as_deref().unwrap_or_default().as_bytes());
+        let protocol = protocol(head.version);
+        let uri = Bytes::from(head.path_and_query());
+        let uri_raw = if head.raw.uri.is_empty() { uri.clone() } else { head.raw.uri.clone() };
+        let line = if head.raw.request_line.is_empty() {
+            Bytes::from(format!("{} {uri} {protocol}", head.method, uri = String::from_utf8_lossy(&uri)))
+        } else {
+            head.raw.request_line.clone()
+        };
+        let headers = request_headers(head);
+        let parameters = urlencoded::parse(&query, urlencoded::SEPARATOR, arguments_limit);
+        let mut args_get = Collection::default();
+        for (name, value) in parameters.pairs {
+            args_get.push(name, value);
+        }
+        let (cookies, cookies_over) = read_cookies(&headers);
+        let basename = head.path.rsplit(['/', '\\']).next().unwrap_or_default();
+        Self {
+            protocol: line_protocol(&line).unwrap_or_else(|| Bytes::from_static(protocol.as_bytes())),
+            line,
+            method: Bytes::copy_from_slice(head.method.as_str().as_bytes()),
+            uri,
+            uri_raw,
+            basename: Bytes::copy_from_slice(basename.as_bytes()),
+            filename: Bytes::copy_from_slice(head.path.as_bytes()),
+            query,
+            server_name: Bytes::copy_from_slice(head.authority.host.as_bytes()),
+            headers,
+            cookies,
+            args_get,
+            urlencoded_error: parameters.invalid_encoding,
+            over_limit: parameters.over_limit || cookies_over,
+        }
+    }
+}
+
+/// The headers as they came. HTTP/2 has `:authority` in place of `Host`; rules look for the latter.
+fn request_headers(head: &RequestHead) -> Collection {
+    let mut headers = Collection::default();
+    if head.raw.headers.is_empty() {
+        for (name, value) in &head.headers {
+            headers.push(name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec());
+        }
+    } else {
+        for (name, value) in &head.raw.headers {
+            headers.push(name.clone(), value.clone());
+        }
+    }
+    if head.version >= Version::HTTP_2 && headers.first(b"host").is_none() {
+        headers.push("host", head.authority.to_string());
+    }
+    headers
+}
+
+fn read_cookies(headers: &Collection) -> (Collection, bool) {
+    let (mut all, mut over) = (Collection::default(), false);
+    for (name, value) in headers.iter() {
+        if !name.eq_ignore_ascii_case(b"cookie") {
+            continue;
+        }
+        let cookies = cookies::parse(value);
+        over |= cookies.over_limit || all.len() + cookies.pairs.len() > cookies::COOKIES_LIMIT;
+        for (name, value) in cookies.pairs {
+            if all.len() < cookies::COOKIES_LIMIT {
+                all.push(name, value);
+            }
+        }
+    }
+    (all, over)
+}
+
+impl ResponseFacts {
+    /// The facts of a response's head.
+    pub(crate) fn new(head: &ResponseHead) -> Self {
+        let protocol = protocol(head.version);
+        let reason = head.status.canonical_reason().unwrap_or_default();
+        let mut headers = Collection::default();
+        for (name, value) in &head.headers {
+            headers.push(name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec());
+        }
+        Self {
+            status: Bytes::from(head.status.as_u16().to_string()),
+            line: Bytes::from(format!("{protocol} {} {reason}", head.status.as_u16())),
+            protocol: Bytes::from_static(protocol.as_bytes()),
+            headers,
+            body: None,
+            truncated: false,
+        }
+    }
+
+    /// `RESPONSE_CONTENT_TYPE`: the media type without parameters.
+    pub(crate) fn content_type(&self) -> &[u8] {
+        let value = self.headers.first(b"content-type").map(Bytes::as_ref).unwrap_or_default();
+        value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+    }
+}
+
+/// The version as the request line writes it.
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+/// The last word of a request line, if it has three.
+fn line_protocol(line: &Bytes) -> Option<Bytes> {
+    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let (Some(_), Some(_), Some(last), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
+        return None;
+    };
+    Some(line.slice_ref(last))
+}

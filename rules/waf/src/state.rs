@@ -1,0 +1,107 @@
+//! What a transaction remembers while its rules run: the facts, what rules set, what matched last.
+
+use bytes::Bytes;
+use palisade_seclang::VariableKind;
+
+use crate::budget::WorkBudget;
+use crate::collection::{Collection, Store};
+use crate::facts::Facts;
+use crate::macros::Macro;
+use crate::values::Value;
+
+/// The memory of one transaction.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// What came in.
+    pub(crate) facts: Facts,
+    /// `TX`, captures included.
+    pub(crate) tx: Store,
+    /// `GLOBAL`, `IP`, `SESSION`, `USER`, `RESOURCE`, `ENV`: they live as long as the transaction.
+    pub(crate) local: [Store; 6],
+    /// `USERID`, `SESSIONID`.
+    pub(crate) user_id: Bytes,
+    /// See `user_id`.
+    pub(crate) session_id: Bytes,
+    /// `MATCHED_VARS`: everything the links of the current chain matched, in order; the last is `MATCHED_VAR`.
+    pub(crate) matched: Vec<Value>,
+    /// `MATCHED_VAR` outlives the rule that set it.
+    pub(crate) last_matched: Option<Value>,
+    /// The lowest severity number of all rules that matched; 255 if none.
+    pub(crate) highest_severity: u8,
+    /// `RULE`: the rule that runs.
+    pub(crate) rule: Option<std::sync::Arc<Collection>>,
+    /// What is left to spend.
+    pub(crate) budget: WorkBudget,
+}
+
+impl State {
+    /// The memory of a transaction that begins.
+    pub(crate) fn new(facts: Facts) -> Self {
+        Self {
+            facts,
+            tx: Store::default(),
+            local: Default::default(),
+            user_id: Bytes::new(),
+            session_id: Bytes::new(),
+            matched: Vec::new(),
+            last_matched: None,
+            highest_severity: 255,
+            rule: None,
+            budget: WorkBudget::default(),
+        }
+    }
+
+    /// The store of a collection that rules may set.
+    pub(crate) fn store(&self, variable: VariableKind) -> Option<&Store> {
+        if variable == VariableKind::Tx {
+            return Some(&self.tx);
+        }
+        self.local.get(local_index(variable)?)
+    }
+
+    /// Sets a member of a collection that rules may set.
+    pub(crate) fn set(&mut self, variable: VariableKind, key: &[u8], value: Bytes) {
+        let store = match local_index(variable) {
+            Some(index) => self.local.get_mut(index),
+            None => Some(&mut self.tx),
+        };
+        if let Some(store) = store {
+            store.set(key, value, &mut self.budget);
+        }
+    }
+
+    /// Removes a member of a collection that rules may set.
+    pub(crate) fn unset(&mut self, variable: VariableKind, key: &[u8]) {
+        let store = match local_index(variable) {
+            Some(index) => self.local.get_mut(index),
+            None => Some(&mut self.tx),
+        };
+        if let Some(store) = store {
+            store.remove(key);
+        }
+    }
+
+    /// Expands a text. An expansion that is too long exhausts the budget.
+    pub(crate) fn expand(&mut self, text: &Macro) -> Bytes {
+        match text.expand(|variable, key| self.first(variable, key.map(Bytes::as_ref))) {
+            Ok(expanded) => {
+                self.budget.bytes(expanded.len());
+                expanded
+            }
+            Err(_) => {
+                self.budget.exhaust("a macro expands to too many bytes");
+                Bytes::new()
+            }
+        }
+    }
+}
+
+/// Whether `setvar` may name this collection.
+pub(crate) fn is_settable(variable: VariableKind) -> bool {
+    variable == VariableKind::Tx || local_index(variable).is_some()
+}
+
+fn local_index(variable: VariableKind) -> Option<usize> {
+    use VariableKind as V;
+    [V::Global, V::Ip, V::Session, V::User, V::Resource, V::Env].iter().position(|known| *known == variable)
+}

@@ -1,0 +1,281 @@
+//! One exchange on its way through the phases: the face of the engine at run time.
+//!
+//! Promises: hostile traffic never panics and never errs, it is judged; an interruption is final; phase 5 always runs.
+//! Bodies are held up to what the caller feeds.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use palisade_model::record::RuleMatch;
+use palisade_model::{Connection, RequestHead, ResponseHead};
+use palisade_seclang::{Allow, EngineMode, Phase};
+
+use crate::bodies::urlencoded;
+use crate::budget::WorkBudget;
+use crate::collection::Collection;
+use crate::engine::Engine;
+use crate::facts::{Facts, ResponseFacts};
+use crate::state::State;
+use crate::values::Target;
+
+/// Targets that `ctl` removes.
+type Targets = Arc<[Target]>;
+
+/// What ended a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InterruptionKind {
+    /// A rule's disruptive action.
+    Rule,
+    /// The work budget, or a limit of the engine, was passed.
+    WorkBudget,
+    /// The body is not what its head declares, and no rule judges that.
+    BodyMalformed,
+}
+
+/// A transaction was ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interruption {
+    /// What ended it.
+    pub kind: InterruptionKind,
+    /// The rule's id; 0 if no rule ended it.
+    pub rule: u64,
+    /// The status to answer with.
+    pub status: StatusCode,
+    /// One sentence without matched bytes.
+    pub explanation: String,
+    /// Where a `redirect` leads.
+    pub redirect: Option<String>,
+}
+
+/// One exchange on its way through the phases. Call the methods in the order in which they are written.
+pub struct Transaction {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) state: State,
+    pub(crate) mode: EngineMode,
+    pub(crate) allowed: Option<Allow>,
+    pub(crate) request_body_access: bool,
+    pub(crate) response_body_access: bool,
+    pub(crate) force_request_body: bool,
+    /// Rules that `ctl` removed, as indices.
+    pub(crate) removed_rules: BTreeSet<usize>,
+    /// Targets that `ctl` removed, with the rules they were removed from.
+    pub(crate) removed_targets: Vec<(Arc<[usize]>, Targets)>,
+    pub(crate) interruption: Option<Interruption>,
+    pub(crate) matches: Vec<RuleMatch>,
+    held: BytesMut,
+}
+
+impl fmt::Debug for Transaction {
+    /// Without what came in: bodies and headers do not belong in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("mode", &self.mode)
+            .field("matches", &self.matches.len())
+            .field("interruption", &self.interruption)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transaction {
+    /// Begins. `time_ms` is the time since the epoch, `unique_id` the reference id.
+    pub fn begin(
+        engine: Arc<Engine>,
+        connection: &Connection,
+        head: &RequestHead,
+        time_ms: u64,
+        unique_id: &str,
+    ) -> Self {
+        let settings = &engine.settings;
+        let mut facts = Facts::new(connection, head, time_ms, unique_id, settings.arguments_limit);
+        facts.body.processor = Bytes::from_static(processor_of(&facts.request.headers).as_bytes());
+        let mut state = State::new(facts);
+        state.budget = WorkBudget::of(settings.work_units);
+        for (name, value) in &settings.pinned {
+            state.tx.set(name, value.clone(), &mut state.budget);
+        }
+        Self {
+            mode: settings.mode,
+            request_body_access: settings.request_body_access,
+            response_body_access: settings.response_body_access,
+            engine,
+            state,
+            allowed: None,
+            force_request_body: false,
+            removed_rules: BTreeSet::new(),
+            removed_targets: Vec::new(),
+            interruption: None,
+            matches: Vec::new(),
+            held: BytesMut::new(),
+        }
+    }
+
+    /// Phase 1.
+    pub fn request_headers(&mut self) -> Option<Interruption> {
+        if self.state.facts.request.over_limit {
+            self.interrupt_for(
+                InterruptionKind::WorkBudget,
+                "the request has more arguments or cookies than the limit",
+            );
+        }
+        self.run(Phase::RequestHeaders)
+    }
+
+    /// Whether a request body is wanted for phase 2 (SecRequestBodyAccess, ctl:requestBodyAccess, and a processor or
+    /// a rule that takes it).
+    pub fn wants_request_body(&self) -> bool {
+        self.request_body_uninspected().is_none()
+    }
+
+    /// Why a request body is not inspected; none if it is.
+    pub fn request_body_uninspected(&self) -> Option<&'static str> {
+        if self.mode == EngineMode::Off {
+            return Some("the rule engine is off");
+        }
+        if self.allowed.is_some() {
+            return Some("a rule allows the request");
+        }
+        if !self.request_body_access {
+            return Some("request body access is off");
+        }
+        if self.force_request_body {
+            return None;
+        }
+        match self.state.facts.body.processor.as_ref() {
+            b"URLENCODED" => None,
+            b"JSON" => Some("JSON bodies are not inspected"),
+            b"MULTIPART" => Some("multipart bodies are not inspected"),
+            b"XML" => Some("XML bodies are not inspected"),
+            _ => Some("no body processor takes its content type"),
+        }
+    }
+
+    /// A piece of the request body. The caller keeps to the policy's limit.
+    pub fn request_body_feed(&mut self, bytes: &[u8]) {
+        if self.wants_request_body() {
+            self.held.extend_from_slice(bytes);
+        }
+    }
+
+    /// Phase 2. `complete`: whether the whole body was fed.
+    pub fn request_body(&mut self, complete: bool) -> Option<Interruption> {
+        let body = self.held.split().freeze();
+        self.state.facts.body.truncated = !complete;
+        self.read_request_body(body);
+        if let Some(interruption) = self.run(Phase::RequestBody) {
+            return Some(interruption);
+        }
+        let judged = self.engine.settings.judges_body_errors || self.allowed.is_some();
+        if let Some(error) = self.state.facts.body.error.clone().filter(|_| !judged) {
+            self.interrupt_for(InterruptionKind::BodyMalformed, &error);
+        }
+        self.interruption.clone()
+    }
+
+    /// Phase 3.
+    pub fn response_headers(&mut self, head: &ResponseHead) -> Option<Interruption> {
+        self.state.facts.response = Some(ResponseFacts::new(head));
+        self.run(Phase::ResponseHeaders)
+    }
+
+    /// Whether the response body is wanted for phase 4 (the WafPolicy, SecResponseBodyMimeType, ctl).
+    pub fn wants_response_body(&self) -> bool {
+        let Some(response) = &self.state.facts.response else { return false };
+        let content_type = response.content_type();
+        let types = &self.engine.settings.response_types;
+        self.mode != EngineMode::Off
+            && self.allowed != Some(Allow::Transaction)
+            && self.response_body_access
+            && types.iter().any(|wanted| content_type.eq_ignore_ascii_case(wanted.as_bytes()))
+    }
+
+    /// A piece of the response body. The caller keeps to the policy's limit.
+    pub fn response_body_feed(&mut self, bytes: &[u8]) {
+        if self.wants_response_body() {
+            self.held.extend_from_slice(bytes);
+        }
+    }
+
+    /// Phase 4. `complete`: whether the whole body was fed.
+    pub fn response_body(&mut self, complete: bool) -> Option<Interruption> {
+        let body = self.held.split().freeze();
+        if let Some(response) = &mut self.state.facts.response {
+            response.truncated = !complete;
+            response.body = (!body.is_empty()).then_some(body);
+        }
+        self.run(Phase::ResponseBody)
+    }
+
+    /// Phase 5; always runs.
+    pub fn logging(&mut self) {
+        self.run(Phase::Logging);
+    }
+
+    /// The rules that matched so far, those with `nolog` left out.
+    pub fn matches(&self) -> &[RuleMatch] {
+        &self.matches
+    }
+
+    /// Ends the transaction for another reason than a rule, if the engine may.
+    pub(crate) fn interrupt_for(&mut self, kind: InterruptionKind, why: &str) {
+        if self.mode != EngineMode::On || self.interruption.is_some() {
+            return;
+        }
+        let status = match kind {
+            InterruptionKind::BodyMalformed => StatusCode::BAD_REQUEST,
+            InterruptionKind::Rule | InterruptionKind::WorkBudget => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let explanation = why.to_owned();
+        self.interruption = Some(Interruption { kind, rule: 0, status, explanation, redirect: None });
+    }
+
+    /// Gives the body to its processor.
+    fn read_request_body(&mut self, body: Bytes) {
+        let facts = &mut self.state.facts;
+        facts.body.length = body.len();
+        if body.is_empty() {
+            return;
+        }
+        let room = self.engine.settings.arguments_limit.saturating_sub(facts.request.args_get.len());
+        let mut over_limit = false;
+        match facts.body.processor.as_ref() {
+            b"URLENCODED" => {
+                let read = urlencoded::parse(&body, urlencoded::SEPARATOR, room);
+                over_limit = read.over_limit;
+                facts.request.urlencoded_error |= read.invalid_encoding;
+                facts.body.args_post = collection(read.pairs);
+                facts.body.text = Some(body);
+            }
+            _ => facts.body.text = self.force_request_body.then_some(body),
+        }
+        if over_limit {
+            self.interrupt_for(InterruptionKind::WorkBudget, "the request has more arguments than the limit");
+        }
+    }
+}
+
+fn collection(pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Collection {
+    let mut collection = Collection::default();
+    for (name, value) in pairs {
+        collection.push(name, value);
+    }
+    collection
+}
+
+/// The body processor of a content type, as ModSecurity's recommended rules 200000, 200001 and 200006 choose it; rule
+/// sets count on it and most do not bring these rules.
+fn processor_of(headers: &Collection) -> &'static str {
+    let value = headers.first(b"content-type").map(|value| value.to_ascii_lowercase()).unwrap_or_default();
+    let essence = value.split(|byte| *byte == b';' || *byte == b',').next().unwrap_or_default().trim_ascii();
+    match essence {
+        b"application/x-www-form-urlencoded" => "URLENCODED",
+        b"multipart/form-data" => "MULTIPART",
+        b"application/json" => "JSON",
+        b"text/xml" | b"application/xml" => "XML",
+        other if other.starts_with(b"application/") && other.ends_with(b"+json") => "JSON",
+        other if other.starts_with(b"application/") && other.ends_with(b"+xml") => "XML",
+        _ => "",
+    }
+}

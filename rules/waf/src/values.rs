@@ -1,0 +1,314 @@
+//! Variables to values: what each variable holds, and which of its values a target selects.
+//!
+//! Scalars of the request are always there, if only as an empty text; those of the response appear with it.
+//! What is not processed yet (multipart, XML, persistent collections) is there and empty, so that rule sets load.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use palisade_seclang::VariableKind;
+use regex_automata::meta::Regex;
+
+use crate::collection::Collection;
+use crate::state::State;
+
+/// A value of a variable, with the name it is shown under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Value {
+    pub(crate) variable: VariableKind,
+    pub(crate) key: Option<Bytes>,
+    /// Whether it is the number of values.
+    pub(crate) count: bool,
+    pub(crate) bytes: Bytes,
+}
+
+impl Value {
+    /// The name rules and records show: `ARGS:q`, `REQUEST_URI`, `&ARGS`.
+    pub(crate) fn name(&self) -> Bytes {
+        let mut name = Vec::new();
+        if self.count {
+            name.push(b'&');
+        }
+        name.extend_from_slice(self.variable.name().as_bytes());
+        if let Some(key) = &self.key {
+            name.push(b':');
+            name.extend_from_slice(key);
+        }
+        name.into()
+    }
+}
+
+/// A target of a rule, or an exclusion from its targets.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) variable: VariableKind,
+    pub(crate) selector: Selector,
+    /// `&`: the number of values.
+    pub(crate) count: bool,
+}
+
+/// Which members of a collection.
+#[derive(Clone, Debug)]
+pub(crate) enum Selector {
+    /// All.
+    All,
+    /// Those with this name, in any case.
+    Exact(Bytes),
+    /// Those whose name this expression finds.
+    Regex(Arc<Regex>),
+}
+
+impl Selector {
+    /// Whether it takes a member of this name.
+    pub(crate) fn selects(&self, key: Option<&Bytes>) -> bool {
+        match (self, key) {
+            (Self::All, _) => true,
+            (Self::Exact(wanted), Some(key)) => wanted.eq_ignore_ascii_case(key),
+            (Self::Regex(regex), Some(key)) => regex.is_match(key.as_ref()),
+            (_, None) => false,
+        }
+    }
+}
+
+impl Target {
+    /// Whether a value is one of this target's.
+    pub(crate) fn takes(&self, value: &Value) -> bool {
+        self.variable == value.variable && !value.count && self.selector.selects(value.key.as_ref())
+    }
+}
+
+/// Whether a rule may look at this variable; the ones it may not are refused when the rule is compiled.
+pub(crate) fn is_supported(variable: VariableKind) -> bool {
+    use VariableKind as V;
+    !matches!(variable, V::Geo | V::WebserverErrorLog)
+}
+
+impl State {
+    /// The values of a target, in order.
+    pub(crate) fn collect(&self, target: &Target, values: &mut Vec<Value>) {
+        if target.count {
+            let mut number = 0_usize;
+            self.visit(target.variable, &mut |key, _| {
+                number += usize::from(target.selector.selects(key.as_ref()));
+            });
+            values.push(Value {
+                variable: target.variable,
+                key: match &target.selector {
+                    Selector::Exact(key) => Some(key.clone()),
+                    _ => None,
+                },
+                count: true,
+                bytes: number_text(number as u64),
+            });
+            return;
+        }
+        let mut push = |key: Option<Bytes>, bytes: Bytes| {
+            values.push(Value { variable: target.variable, key, count: false, bytes });
+        };
+        if let (Selector::Exact(key), Some(store)) = (&target.selector, self.store(target.variable)) {
+            if let Some(value) = store.get(key) {
+                push(Some(key.clone()), value.clone());
+            }
+            return;
+        }
+        self.visit(target.variable, &mut |key, bytes| {
+            if target.selector.selects(key.as_ref()) {
+                push(key, bytes);
+            }
+        });
+    }
+
+    /// The first value of a variable, or of a member of it, for macros.
+    pub(crate) fn first(&self, variable: VariableKind, key: Option<&[u8]>) -> Option<Bytes> {
+        if let (Some(key), Some(store)) = (key, self.store(variable)) {
+            return store.get(key).cloned();
+        }
+        let mut found = None;
+        self.visit(variable, &mut |name, bytes| {
+            let wanted = match (key, &name) {
+                (Some(key), Some(name)) => name.eq_ignore_ascii_case(key),
+                (Some(_), None) => false,
+                (None, _) => true,
+            };
+            if wanted && found.is_none() {
+                found = Some(bytes);
+            }
+        });
+        found
+    }
+
+    /// Every value of a variable, with its name in the collection.
+    fn visit(&self, variable: VariableKind, emit: &mut dyn FnMut(Option<Bytes>, Bytes)) {
+        if let Some(store) = self.store(variable) {
+            for (name, value) in store.iter() {
+                emit(Some(name.clone()), value.clone());
+            }
+        } else if !self.visit_collection(variable, emit)
+            && let Some(value) = self.request_scalar(variable).or_else(|| self.other_scalar(variable))
+        {
+            emit(None, value);
+        }
+    }
+
+    /// Whether the variable is a collection of what came in or matched; its members are visited.
+    fn visit_collection(&self, variable: VariableKind, emit: &mut dyn FnMut(Option<Bytes>, Bytes)) -> bool {
+        use VariableKind as V;
+        let (request, body) = (&self.facts.request, &self.facts.body);
+        match variable {
+            V::Args | V::ArgsNames => {
+                let names = variable == V::ArgsNames;
+                members(&request.args_get, names, emit);
+                members(&body.args_post, names, emit);
+            }
+            V::ArgsGet => members(&request.args_get, false, emit),
+            V::ArgsGetNames => members(&request.args_get, true, emit),
+            V::ArgsPost => members(&body.args_post, false, emit),
+            V::ArgsPostNames => members(&body.args_post, true, emit),
+            V::RequestHeaders => members(&request.headers, false, emit),
+            V::RequestHeadersNames => members(&request.headers, true, emit),
+            V::RequestCookies => members(&request.cookies, false, emit),
+            V::RequestCookiesNames => members(&request.cookies, true, emit),
+            V::ResponseHeaders | V::ResponseHeadersNames => {
+                if let Some(response) = &self.facts.response {
+                    members(&response.headers, variable == V::ResponseHeadersNames, emit);
+                }
+            }
+            V::MatchedVars => {
+                self.matched.iter().for_each(|value| emit(Some(value.name()), value.bytes.clone()));
+            }
+            V::MatchedVarsNames => {
+                self.matched.iter().for_each(|value| emit(Some(value.name()), value.name()));
+            }
+            V::Rule => {
+                if let Some(rule) = &self.rule {
+                    members(rule, false, emit);
+                }
+            }
+            // Not processed yet.
+            V::Files | V::FilesNames | V::FilesSizes | V::FilesTmpNames | V::FilesTmpContent => {}
+            V::MultipartFilename | V::MultipartName | V::MultipartPartHeaders | V::Xml => {}
+            _ => return false,
+        }
+        true
+    }
+
+    /// What the request's head and body say.
+    fn request_scalar(&self, variable: VariableKind) -> Option<Bytes> {
+        use VariableKind as V;
+        let (request, body) = (&self.facts.request, &self.facts.body);
+        Some(match variable {
+            V::RequestLine => request.line.clone(),
+            V::RequestMethod => request.method.clone(),
+            V::RequestUri => request.uri.clone(),
+            V::RequestUriRaw => request.uri_raw.clone(),
+            V::RequestFilename => request.filename.clone(),
+            V::RequestBasename => request.basename.clone(),
+            V::RequestProtocol => request.protocol.clone(),
+            V::QueryString => request.query.clone(),
+            V::ServerName => request.server_name.clone(),
+            V::ArgsCombinedSize => number_text(self.facts.arguments_size() as u64),
+            V::UrlencodedError => flag(request.urlencoded_error),
+            V::FullRequest => self.facts.full_request(),
+            V::FullRequestLength => number_text(self.facts.full_request().len() as u64),
+            V::RequestBody => return body.text.clone(),
+            V::RequestBodyLength => number_text(body.length as u64),
+            V::ReqbodyProcessor => body.processor.clone(),
+            V::ReqbodyError | V::ReqbodyProcessorError => flag(body.error.is_some()),
+            V::ReqbodyErrorMsg | V::ReqbodyProcessorErrorMsg => {
+                Bytes::from(body.error.clone().unwrap_or_default())
+            }
+            V::InboundDataError => flag(body.truncated),
+            V::FilesCombinedSize => number_text(0),
+            V::AuthType | V::PathInfo | V::RemoteUser => Bytes::new(),
+            _ => return self.multipart_scalar(variable),
+        })
+    }
+
+    /// Multipart bodies are not processed yet, so nothing is wrong with them.
+    fn multipart_scalar(&self, variable: VariableKind) -> Option<Bytes> {
+        use VariableKind as V;
+        matches!(
+            variable,
+            V::MultipartBoundaryQuoted
+                | V::MultipartBoundaryWhitespace
+                | V::MultipartCrlfLfLines
+                | V::MultipartDataAfter
+                | V::MultipartDataBefore
+                | V::MultipartFileLimitExceeded
+                | V::MultipartHeaderFolding
+                | V::MultipartInvalidHeaderFolding
+                | V::MultipartInvalidPart
+                | V::MultipartInvalidQuoting
+                | V::MultipartLfLine
+                | V::MultipartMissingSemicolon
+                | V::MultipartStrictError
+                | V::MultipartUnmatchedBoundary
+        )
+        .then(|| flag(false))
+    }
+
+    /// The connection, the response, the time, and what rules did.
+    fn other_scalar(&self, variable: VariableKind) -> Option<Bytes> {
+        use VariableKind as V;
+        let (connection, moment) = (&self.facts.connection, &self.facts.moment);
+        Some(match variable {
+            V::RemoteAddr | V::RemoteHost => connection.remote_addr.clone(),
+            V::RemotePort => number_text(connection.remote_port.into()),
+            V::ServerAddr => connection.server_addr.clone(),
+            V::ServerPort => number_text(connection.server_port.into()),
+            V::UniqueId => self.facts.unique_id.clone(),
+            V::Duration | V::MscPcreError | V::MscPcreLimitsExceeded => number_text(0),
+            V::Time => Bytes::from(format!("{:02}:{:02}:{:02}", moment.hour, moment.minute, moment.second)),
+            V::TimeDay => number_text(moment.day),
+            V::TimeEpoch => number_text(self.facts.epoch),
+            V::TimeHour => number_text(moment.hour),
+            V::TimeMin => number_text(moment.minute),
+            // ModSecurity counts months from 0.
+            V::TimeMon => number_text(moment.month - 1),
+            V::TimeSec => number_text(moment.second),
+            V::TimeWday => number_text(moment.weekday),
+            V::TimeYear => Bytes::from(moment.year.to_string()),
+            V::HighestSeverity => number_text(self.highest_severity.into()),
+            V::MatchedVar => return self.last_matched.as_ref().map(|value| value.bytes.clone()),
+            V::MatchedVarName => return self.last_matched.as_ref().map(Value::name),
+            V::UserId => self.user_id.clone(),
+            V::SessionId => self.session_id.clone(),
+            V::WebAppId | V::ModsecBuild => Bytes::new(),
+            _ => return self.response_scalar(variable),
+        })
+    }
+
+    /// What the response says, once there is one.
+    fn response_scalar(&self, variable: VariableKind) -> Option<Bytes> {
+        use VariableKind as V;
+        let response = self.facts.response.as_ref()?;
+        Some(match variable {
+            V::ResponseStatus | V::Status => response.status.clone(),
+            V::StatusLine => response.line.clone(),
+            V::ResponseProtocol => response.protocol.clone(),
+            V::ResponseContentType => Bytes::copy_from_slice(response.content_type()),
+            V::ResponseContentLength => match response.headers.first(b"content-length") {
+                Some(length) => length.clone(),
+                None => number_text(response.body.as_ref().map_or(0, Bytes::len) as u64),
+            },
+            V::ResponseBody => return response.body.clone(),
+            V::OutboundDataError => flag(response.truncated),
+            _ => return None,
+        })
+    }
+}
+
+fn members(collection: &Collection, names: bool, emit: &mut dyn FnMut(Option<Bytes>, Bytes)) {
+    for (name, value) in collection.iter() {
+        emit(Some(name.clone()), if names { name.clone() } else { value.clone() });
+    }
+}
+
+fn flag(set: bool) -> Bytes {
+    Bytes::from_static(if set { b"1" } else { b"0" })
+}
+
+/// A number as rules see it.
+pub(crate) fn number_text(number: u64) -> Bytes {
+    Bytes::from(number.to_string())
+}
