@@ -266,8 +266,8 @@ fn http_route(document: &HttpRoute, errors: &mut Errors) {
     }
     for (index, rule) in document.spec.rules.iter().enumerate() {
         let path = format!("spec.rules[{index}]");
-        if rule.backend_refs.is_empty() {
-            errors.add(format!("{path}.backendRefs"), "a rule has at least one backend");
+        if rule.backend_refs.iter().all(|backend| backend.weight == Some(0)) {
+            errors.add(format!("{path}.backendRefs"), "a rule has at least one backend with a weight");
         }
         for (at, backend) in rule.backend_refs.iter().enumerate().filter(|(_, backend)| backend.port == 0) {
             errors.add(format!("{path}.backendRefs[{at}].port"), format!("{} is not a port", backend.port));
