@@ -226,12 +226,7 @@ fn judge_head(engine: &Engine, connection: &Connection, head: &RequestHead) -> R
     Ok(destination)
 }
 
-/// Where a request would go, if anywhere.
-pub(crate) fn route(
-    engine: &Engine,
-    connection: &Connection,
-    head: &RequestHead,
-) -> Result<Destination, Denial> {
+fn route(engine: &Engine, connection: &Connection, head: &RequestHead) -> Result<Destination, Denial> {
     if connection.direction == Direction::Inbound {
         return Ok(Destination::Application);
     }

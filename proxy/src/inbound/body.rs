@@ -1,0 +1,169 @@
+//! The body gate: holds what the policy inspects, within the process's budget, until the verdict.
+//!
+//! Promises: no byte of a held body goes on before its verdict; what was held is replayed in order, without a copy;
+//! memory is bounded per request by the policy and over all requests by the process; a long judgement does not stop
+//! other connections. `100 Continue` is sent by hyper when the first piece is asked for, which is after the head was
+//! allowed.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use palisade_rules::{BodyStage, Feed, Permit, Refused, ResponseStage};
+
+use crate::deny::{Limit, Refusal, Transport, Upstream};
+use crate::http::body::{Held, Timed};
+use crate::http::{BodyFault, InBody, OutBody};
+use crate::limits::Hold;
+use crate::plane::Plane;
+use crate::policy::Active;
+
+/// Bodies from this size on are judged off the reactor: the Core Rule Set takes some milliseconds for 16 KiB, and a
+/// thread's hand-over a few microseconds.
+pub const OFF_REACTOR_BYTES: usize = 16 * 1024;
+
+/// Pieces on hold.
+#[derive(Debug)]
+struct Pieces {
+    pieces: VecDeque<Bytes>,
+    bytes: usize,
+    hold: Option<Hold>,
+}
+
+impl Pieces {
+    fn new() -> Self {
+        Self { pieces: VecDeque::new(), bytes: 0, hold: None }
+    }
+
+    /// Takes a piece, if the process may hold that much.
+    fn push(&mut self, piece: Bytes, plane: &Plane, active: &Active) -> Result<(), Refusal> {
+        let bound = active.limits().buffered_bytes;
+        let taken = match &mut self.hold {
+            Some(hold) => hold.grow(piece.len(), bound),
+            None => {
+                self.hold = plane.buffered.take(piece.len(), bound);
+                self.hold.is_some()
+            }
+        };
+        if !taken {
+            return Err(Limit::BufferedBytes.into());
+        }
+        self.bytes += piece.len();
+        self.pieces.push_back(piece);
+        Ok(())
+    }
+}
+
+/// Holds a request body until the policy permits it; what is returned begins with what was held.
+pub async fn gate(
+    plane: &Plane,
+    active: &Active,
+    mut stage: Box<BodyStage>,
+    mut body: Timed,
+) -> Result<(Permit, InBody), Refusal> {
+    let mut pieces = Pieces::new();
+    let mut trailers: Option<HeaderMap> = None;
+    while let Some(frame) = poll_fn(|cx| body.poll_piece(cx)).await {
+        let frame = frame.map_err(client_fault)?;
+        let piece = match frame.into_data() {
+            Ok(piece) => piece,
+            Err(frame) => {
+                trailers = frame.into_trailers().ok();
+                continue;
+            }
+        };
+        let feed = stage.feed(&piece);
+        if feed == Feed::TooLong {
+            break;
+        }
+        pieces.push(piece, plane, active)?;
+        if feed == Feed::Enough {
+            break;
+        }
+    }
+    let permit = judge(stage, pieces.bytes).await?;
+    let rest = (!body.progress().ended()).then_some(body);
+    let held = Held { pieces: pieces.pieces, rest, trailers, hold: pieces.hold };
+    Ok((permit, InBody::Held(Box::new(held))))
+}
+
+async fn judge(stage: Box<BodyStage>, bytes: usize) -> Result<Permit, Refusal> {
+    let verdict = if bytes < OFF_REACTOR_BYTES {
+        stage.finish()
+    } else {
+        match tokio::task::spawn_blocking(move || stage.finish()).await {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                // The judge broke: nothing was permitted.
+                tracing::error!(%error, "a body could not be judged");
+                return Err(Limit::BufferedBytes.into());
+            }
+        }
+    };
+    verdict.map_err(Refusal::Denied)
+}
+
+fn client_fault(fault: BodyFault) -> Refusal {
+    match fault {
+        BodyFault::Timeout => Limit::BodyTimeout.into(),
+        BodyFault::Broken(_) | BodyFault::Refused => Transport::Protocol.into(),
+    }
+}
+
+/// Holds a response body as far as the policy inspects it.
+pub async fn hold_response(
+    plane: &Plane,
+    active: &Active,
+    mut stage: ResponseStage,
+    mut body: Incoming,
+) -> Result<(ResponseStage, OutBody), Refusal> {
+    let mut pieces = Pieces::new();
+    let mut trailers = None;
+    let mut complete = false;
+    let limit = active.duration(|limits| limits.response_timeout_ms);
+    loop {
+        let frame = match tokio::time::timeout(limit, body.frame()).await {
+            Err(_) => return Err(Upstream::ResponseTimeout.into()),
+            Ok(None) => {
+                complete = true;
+                break;
+            }
+            Ok(Some(Err(_))) => return Err(Upstream::Reset.into()),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        match frame.into_data() {
+            Ok(piece) => {
+                let feed = stage.feed(&piece);
+                pieces.push(piece, plane, active)?;
+                if feed != Feed::More {
+                    break;
+                }
+            }
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    let (stage, verdict) = judge_response(stage, complete, pieces.bytes).await?;
+    verdict.map_err(Refusal::Denied)?;
+    let rest = (!complete).then_some(body);
+    Ok((stage, OutBody::held(Held { pieces: pieces.pieces, rest, trailers, hold: pieces.hold })))
+}
+
+type Judged = (ResponseStage, Result<(), Box<Refused>>);
+
+async fn judge_response(mut stage: ResponseStage, complete: bool, bytes: usize) -> Result<Judged, Refusal> {
+    if bytes < OFF_REACTOR_BYTES {
+        let verdict = stage.body(complete);
+        return Ok((stage, verdict));
+    }
+    let judged = tokio::task::spawn_blocking(move || {
+        let verdict = stage.body(complete);
+        (stage, verdict)
+    });
+    judged.await.map_err(|error| {
+        tracing::error!(%error, "a response could not be judged");
+        Refusal::Limit(Limit::BufferedBytes)
+    })
+}

@@ -1,0 +1,222 @@
+//! One connection: what it speaks, whether its policy takes it, and then HTTP or a splice of opaque bytes.
+//!
+//! Promises: inbound traffic is mTLS or it is closed; opaque bytes flow only under a `TcpPermit`, which is asked for
+//! again at every policy swap; every connection that ends before an exchange is counted with its cause.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use palisade_model::policy::ListenerRole;
+use palisade_model::record::ResponseFacts;
+use palisade_model::{Connection, Direction, Principal, Protocol};
+use palisade_rules::TcpPermit;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::deny::{Refusal, Transport, Upstream};
+use crate::downstream::{Downstream, Listening};
+use crate::drain::Guest;
+use crate::http::serve;
+use crate::plane::Plane;
+use crate::policy::Active;
+use crate::sniff::{self, Sniffed, Spoken};
+use crate::upstream::{self, ConnectFault, Pool};
+use crate::{telemetry, tls};
+
+/// An accepted socket with its addresses.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The socket.
+    pub stream: TcpStream,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// The client, as the PROXY protocol says; the peer otherwise.
+    pub client: SocketAddr,
+    /// What it was made to: the original destination if it was captured.
+    pub destination: SocketAddr,
+}
+
+/// Serves one accepted connection to its end.
+pub async fn serve(plane: Arc<Plane>, listening: Arc<Listening>, accepted: Accepted, guest: Guest) {
+    let connection = Connection {
+        listener: listening.name.clone(),
+        direction: listening.direction(),
+        peer: accepted.peer,
+        client: accepted.client,
+        local: listening.local(accepted.destination),
+        principal: None,
+        sni: None,
+        tls: false,
+    };
+    let active = plane.current.load();
+    let stream = accepted.stream;
+    let result = match (&listening.role, connection.direction) {
+        (ListenerRole::OutboundTcp { cluster }, _) => {
+            let downstream = Downstream::new(plane.clone(), listening.clone(), connection.clone());
+            tcp(stream, downstream, Target::Cluster(cluster.clone())).await
+        }
+        (_, Direction::Inbound) => {
+            inbound(&plane, &listening, &active, connection.clone(), stream, guest).await
+        }
+        (_, Direction::Outbound | Direction::Gateway) => {
+            plain(&plane, &listening, &active, connection.clone(), stream, guest).await
+        }
+    };
+    if let Err(refusal) = result {
+        refused(&plane, &active, &connection, &refusal);
+    }
+}
+
+fn refused(plane: &Plane, active: &Active, connection: &Connection, refusal: &Refusal) {
+    plane.telemetry.refused_connection(&plane.workload, active.version(), connection, refusal);
+}
+
+/// mTLS, or nothing.
+async fn inbound(
+    plane: &Arc<Plane>,
+    listening: &Arc<Listening>,
+    active: &Active,
+    mut connection: Connection,
+    stream: TcpStream,
+    guest: Guest,
+) -> Result<(), Refusal> {
+    let identity = plane.identity.as_ref().ok_or(Transport::NoIdentity)?;
+    match sniff::peek(&stream, active.duration(|limits| limits.handshake_timeout_ms)).await {
+        Ok(Sniffed::Tls) => {}
+        Ok(Sniffed::Closed) | Err(_) => return Ok(()),
+        Ok(Sniffed::Silent) => return Err(Transport::HandshakeTimeout.into()),
+        Ok(_) => return Err(Transport::Plaintext.into()),
+    }
+    let acceptor = TlsAcceptor::from(identity.server_config().clone());
+    let limit = active.duration(|limits| limits.handshake_timeout_ms);
+    let stream = match tokio::time::timeout(limit, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, peer = %connection.peer, "no mutual TLS");
+            return Err(Transport::Handshake.into());
+        }
+        Err(_) => return Err(Transport::HandshakeTimeout.into()),
+    };
+    let (_, session) = stream.get_ref();
+    let principal: Principal = tls::peer_of(session).ok_or(Transport::Handshake)?;
+    let spoken = spoken_by_alpn(session.alpn_protocol(), listening.protocol());
+    connection.principal = Some(principal);
+    connection.tls = true;
+    connection.sni = session.server_name().map(str::to_owned);
+    let downstream = Downstream::new(plane.clone(), listening.clone(), connection);
+    match spoken {
+        Spoken::Http1 => serve::http1(stream, downstream, active, guest).await,
+        Spoken::Http2 => serve::http2(stream, downstream, active, guest).await,
+        Spoken::Tcp => return tcp(stream, downstream, Target::Application).await,
+        Spoken::Nothing => return Err(Transport::NotHttp.into()),
+    }
+    Ok(())
+}
+
+/// Inside mTLS the client says what it speaks; without ALPN the port's declaration stands.
+fn spoken_by_alpn(alpn: Option<&[u8]>, declared: Protocol) -> Spoken {
+    match (alpn, declared) {
+        (Some(tls::TCP), Protocol::Auto | Protocol::Tcp) | (_, Protocol::Tcp) => Spoken::Tcp,
+        (Some(tls::H2), _) | (None, Protocol::Http2 | Protocol::Grpc) => Spoken::Http2,
+        (Some(tls::HTTP11) | None, Protocol::Auto | Protocol::Http) => Spoken::Http1,
+        _ => Spoken::Nothing,
+    }
+}
+
+/// Plain HTTP from the workload itself, or at the edge.
+async fn plain(
+    plane: &Arc<Plane>,
+    listening: &Arc<Listening>,
+    active: &Active,
+    connection: Connection,
+    stream: TcpStream,
+    guest: Guest,
+) -> Result<(), Refusal> {
+    let patience = active.duration(|limits| limits.header_timeout_ms);
+    let spoken = match sniff::peek(&stream, patience).await {
+        Ok(Sniffed::Closed) | Err(_) => return Ok(()),
+        Ok(sniffed) => sniff::decide(listening.protocol(), sniffed),
+    };
+    let downstream = Downstream::new(plane.clone(), listening.clone(), connection);
+    match spoken {
+        Spoken::Http1 => serve::http1(stream, downstream, active, guest).await,
+        Spoken::Http2 => serve::http2(stream, downstream, active, guest).await,
+        Spoken::Tcp | Spoken::Nothing => return Err(Transport::NotHttp.into()),
+    }
+    Ok(())
+}
+
+/// Where opaque bytes go.
+enum Target {
+    Application,
+    Cluster(String),
+}
+
+/// Splices opaque bytes under a permit.
+async fn tcp<S>(mut stream: S, downstream: Arc<Downstream>, target: Target) -> Result<(), Refusal>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let plane = downstream.plane.clone();
+    let mut changed = plane.current.changed();
+    let active = plane.current.load();
+    let mut permit = permit(&downstream)?;
+    let pool = destination(&active, &permit, &downstream, &target)?;
+    let limit = active.duration(|limits| limits.connect_timeout_ms);
+    let mut upstream =
+        upstream::open_tcp(&pool, plane.identity.as_ref(), tls::TCP, limit).await.map_err(fault)?;
+    let started = Instant::now();
+    let mut copy = std::pin::pin!(tokio::io::copy_bidirectional(&mut stream, &mut upstream));
+    let ended: io::Result<(u64, u64)> = loop {
+        tokio::select! {
+            ended = copy.as_mut() => break ended,
+            Ok(()) = changed.changed() => permit = self::permit(&downstream)?,
+        }
+    };
+    let (request_bytes, response_bytes) = *ended.as_ref().unwrap_or(&(0, 0));
+    tracing::debug!(listener = permit.connection().listener, "an opaque connection ended");
+    let facts = ResponseFacts {
+        status: 0,
+        cluster: None,
+        truncated: ended.is_err(),
+        duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        request_bytes,
+        response_bytes,
+    };
+    plane.telemetry.spliced(&downstream, active.version(), facts);
+    Ok(())
+}
+
+/// The layer 4 verdict of the policy in force now.
+fn permit(downstream: &Downstream) -> Result<TcpPermit, Refusal> {
+    let verdict = downstream.plane.current.load().snapshot.connection(&downstream.connection);
+    verdict.map_err(|denial| Refusal::Connection(Box::new(denial)))
+}
+
+fn destination(
+    active: &Active,
+    _permit: &TcpPermit,
+    downstream: &Downstream,
+    target: &Target,
+) -> Result<Arc<Pool>, Refusal> {
+    let pool = match target {
+        Target::Application => {
+            let application = downstream.listener.application.as_ref().ok_or(Upstream::UnknownCluster)?;
+            application.pick(telemetry::epoch_ms()).ok_or(Upstream::NoEndpoint)?.pool.clone()
+        }
+        Target::Cluster(name) => upstream::tcp_pool(active, name)?.1,
+    };
+    Ok(pool)
+}
+
+fn fault(error: ConnectFault) -> Refusal {
+    tracing::debug!(%error, "no upstream connection");
+    match error {
+        ConnectFault::Connect(..) | ConnectFault::Http(..) => Upstream::Connect.into(),
+        ConnectFault::Timeout(_) => Upstream::ConnectTimeout.into(),
+        ConnectFault::Identity(..) | ConnectFault::NoIdentity => Upstream::Identity.into(),
+    }
+}

@@ -1,0 +1,219 @@
+//! The story of one request, the same for inbound, outbound and gateway.
+//!
+//! Promises: whatever becomes of a request, its [`Ending`] leaves one record; a refusal is one value that is rendered
+//! in one place; the upstream sees nothing before the verdict on what the policy inspects.
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use palisade_http::response::{Asked, check};
+use palisade_http::{Malformed, head};
+use palisade_model::{BodyKind, Connection, RawHead, RequestHead};
+use palisade_rules::{Exchange, Permit, ResponseBody, ResponseStage, Step};
+
+use super::body;
+use crate::deny::{Limit, Refusal, Transport, Upstream};
+use crate::downstream::Downstream;
+use crate::headers;
+use crate::http::body::{Progress, Timed};
+use crate::http::guarded_io::{Arrived, Line};
+use crate::http::{InBody, OutBody};
+use crate::telemetry::Ending;
+use crate::upgrade;
+use crate::upstream::{self, Answer, Stamp};
+
+/// An HTTP/1 request: what hyper read, and what the guard says it is.
+pub async fn http1(
+    downstream: Arc<Downstream>,
+    line: Line,
+    arrived: Option<Arrived>,
+    request: Request<Incoming>,
+) -> Response<OutBody> {
+    let mut ending = Ending::begin(downstream.clone(), downstream.plane.current.load());
+    let asks_upgrade = request.headers().contains_key(http::header::UPGRADE);
+    let arrived = match arrived {
+        Some(Arrived::Head(raw)) => Ok(Some(*raw)),
+        Some(Arrived::Refused(refusal)) => Err(refusal),
+        None => Err(Transport::Protocol.into()),
+    };
+    let outcome = match arrived {
+        Ok(raw) => exchange(&mut ending, raw, request).await,
+        Err(refusal) => Err(refusal),
+    };
+    // What the guard found in the body says more than what hyper or the upstream made of it.
+    let broken = ending.progress().is_some_and(|progress| progress.broken());
+    let outcome = match outcome {
+        Err(refusal) if broken => Err(line.broken().unwrap_or(refusal)),
+        other => other,
+    };
+    let response = conclude(ending, outcome);
+    if asks_upgrade {
+        line.upgraded(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+    }
+    response
+}
+
+/// An HTTP/2 request.
+pub async fn http2(downstream: Arc<Downstream>, request: Request<Incoming>) -> Response<OutBody> {
+    let mut ending = Ending::begin(downstream.clone(), downstream.plane.current.load());
+    let outcome = exchange(&mut ending, None, request).await;
+    conclude(ending, outcome)
+}
+
+/// Renders what came out of an exchange; the record is written when the body is gone.
+fn conclude(mut ending: Box<Ending>, outcome: Result<Response<OutBody>, Refusal>) -> Response<OutBody> {
+    match outcome {
+        Ok(response) => {
+            ending.note_status(response.status().as_u16());
+            response.map(|body| body.with_ending(ending))
+        }
+        Err(refusal) => {
+            let response = refusal.response(&ending.text);
+            ending.refuse(refusal);
+            response.map(|body| body.with_ending(ending))
+        }
+    }
+}
+
+/// The story.
+async fn exchange(
+    ending: &mut Ending,
+    raw: Option<RawHead>,
+    request: Request<Incoming>,
+) -> Result<Response<OutBody>, Refusal> {
+    let (active, downstream) = (ending.active.clone(), ending.downstream().clone());
+
+    // 1. One canonical reading of the head.
+    let (mut parts, incoming) = request.into_parts();
+    let waiting = parts.extensions.remove::<OnUpgrade>();
+    let ended = incoming.is_end_stream();
+    let (head, kind) = head::canonical(parts, raw, downstream.scheme(), ended, &active.head_limits)?;
+    ending.note_request(&head);
+
+    // 2. Whose request it is: the socket's peer, or whom trusted proxies saw.
+    let trusted = client_behind_proxies(&downstream, &head);
+    let connection = trusted.as_ref().unwrap_or(&downstream.connection);
+
+    // 3. The verdict on the head.
+    let asked = Asked::new(head.method.clone(), head.upgrade.is_some());
+    let exchange = Exchange { reference: ending.text.clone(), time_ms: ending.time_ms };
+    let step = active.snapshot.request(connection, head, kind, exchange);
+
+    // 4. The verdict on the body, if the policy inspects it. Nothing was sent yet.
+    let (permit, body) = match step {
+        Step::Deny(refused) => return Err(Refusal::Denied(refused)),
+        Step::Forward(permit) => (permit, stream(ending, kind, incoming)),
+        Step::NeedBody(stage) => {
+            let timed = timed(ending, incoming);
+            body::gate(&downstream.plane, &active, stage, timed).await?
+        }
+    };
+
+    // 5. Spend the permit.
+    let again = waiting.as_ref().and_then(|_| upgrade::Again::of(&permit));
+    let answer = send(ending, permit, body).await?;
+
+    // 6. The answer is read as strictly, and judged.
+    let Answer { response, mut stage, lease, cluster } = answer;
+    ending.note_cluster(cluster);
+    let (mut parts, incoming) = response.into_parts();
+    let ended = incoming.is_end_stream();
+    let switched = parts.extensions.remove::<OnUpgrade>();
+    let (head, _) = check(&asked, parts, ended).map_err(bad_response)?;
+    let hold = match stage.head(&head) {
+        Ok(hold) => hold,
+        Err(refused) => return Err(Refusal::Denied(refused)),
+    };
+
+    // 7. An accepted upgrade leaves HTTP.
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        stage.uninspected("upgrade");
+        ending.note_judge(stage);
+        let (Some(client), Some(server)) = (waiting, switched) else {
+            return Err(Upstream::BadResponse.into());
+        };
+        upgrade::splice(downstream, client, server, again);
+        return Ok(respond(head, OutBody::empty()));
+    }
+
+    // 8. The answer's body: held as far as the policy inspects it, then streamed.
+    ending.note_lease(lease);
+    let out = judge_response_body(ending, stage, hold, incoming).await?;
+    Ok(respond(head, out))
+}
+
+async fn send(ending: &mut Ending, permit: Permit, body: InBody) -> Result<Answer, Refusal> {
+    let (active, downstream) = (ending.active.clone(), ending.downstream().clone());
+    let text = ending.text.clone();
+    let stamp = Stamp { downstream: &downstream, reference: ending.reference, text: &text };
+    let progress = ending.progress().cloned();
+    match upstream::send(&active, stamp, permit, body, progress.as_deref()).await {
+        Ok(answer) => Ok(answer),
+        Err(failed) => {
+            ending.note_judge(failed.stage);
+            if let Some(cluster) = failed.cluster {
+                ending.note_cluster(cluster);
+            }
+            match &progress {
+                Some(progress) if progress.timed_out() => Err(Limit::BodyTimeout.into()),
+                _ => Err(failed.fault.into()),
+            }
+        }
+    }
+}
+
+async fn judge_response_body(
+    ending: &mut Ending,
+    mut stage: ResponseStage,
+    hold: ResponseBody,
+    incoming: Incoming,
+) -> Result<OutBody, Refusal> {
+    let out = match hold {
+        ResponseBody::Stream => OutBody::upstream(incoming),
+        ResponseBody::Hold(_) => {
+            let plane = ending.downstream().plane.clone();
+            let active = ending.active.clone();
+            let (judged, out) = body::hold_response(&plane, &active, stage, incoming).await?;
+            stage = judged;
+            out
+        }
+    };
+    ending.note_judge(stage);
+    Ok(out)
+}
+
+fn respond(head: palisade_model::ResponseHead, body: OutBody) -> Response<OutBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response
+}
+
+fn bad_response(malformed: Malformed) -> Refusal {
+    tracing::debug!(%malformed, "the upstream's response was refused");
+    Upstream::BadResponse.into()
+}
+
+fn timed(ending: &mut Ending, incoming: Incoming) -> Timed {
+    let progress = Arc::new(Progress::default());
+    ending.note_progress(progress.clone());
+    Timed::new(incoming, ending.active.duration(|limits| limits.body_timeout_ms), progress)
+}
+
+fn stream(ending: &mut Ending, kind: BodyKind, incoming: Incoming) -> InBody {
+    match kind {
+        BodyKind::Empty => InBody::Empty,
+        BodyKind::Length(_) | BodyKind::Unknown => InBody::Stream(timed(ending, incoming)),
+    }
+}
+
+fn client_behind_proxies(downstream: &Downstream, head: &RequestHead) -> Option<Connection> {
+    let hops = downstream.listener.client_address().trusted_hops;
+    let client = headers::trusted_client(&head.headers, hops)?;
+    let mut connection = downstream.connection.clone();
+    connection.client = client;
+    Some(connection)
+}

@@ -1,0 +1,72 @@
+//! Reference ids: what a refused client is told and what the console finds the event by.
+//!
+//! Unique per exchange: 64 random bits of the process and a counter. Not a secret, and not predictable across
+//! processes. It does not carry time or identity.
+
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+/// The header that carries it to the client.
+pub const HEADER: &str = "x-palisade-reference";
+
+/// Characters of an id: 16 of the process, 12 of the counter.
+pub const LENGTH: usize = 28;
+
+static PROCESS: LazyLock<u64> = LazyLock::new(|| {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.finish()
+});
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// The number of one exchange in this process; its text is made only when it is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reference(u64);
+
+impl Reference {
+    /// A number that no other exchange of this process has.
+    pub fn next() -> Self {
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The id as text.
+    pub fn text(self) -> Arc<str> {
+        let mut text = String::with_capacity(LENGTH);
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{:016x}{:012x}", *PROCESS, self.0 & 0xffff_ffff_ffff);
+        text.into()
+    }
+
+    /// The number, to choose among weighted clusters by.
+    pub fn turn(self) -> u64 {
+        self.0
+    }
+
+    /// A W3C `traceparent` (version 00, sampled 0) that begins a trace at this exchange.
+    pub fn traceparent(self) -> String {
+        let span = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        format!("00-{:016x}{:016x}-{span:016x}-00", *PROCESS | 1, self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_exchanges_never_share_a_reference() {
+        let (a, b) = (Reference::next(), Reference::next());
+        assert_ne!(a.text(), b.text());
+        assert_eq!(a.text().len(), LENGTH);
+    }
+
+    #[test]
+    fn a_traceparent_has_the_form_of_the_w3c_recommendation() {
+        let text = Reference::next().traceparent();
+        let parts: Vec<_> = text.split('-').map(str::len).collect();
+        assert_eq!(parts, [2, 32, 16, 2]);
+        assert!(!text.contains("-0000000000000000-"));
+    }
+}

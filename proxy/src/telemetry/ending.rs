@@ -1,0 +1,243 @@
+//! One exchange from its first byte to its last, and the one record it leaves.
+//!
+//! Promises: however an exchange ends (answered, refused, broken off, dropped) its [`Ending`] is dropped exactly
+//! once, and that writes the record, counts it, and gives the upstream connection back if it may be used again.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use palisade_model::record::{Inspection, RECORD_VERSION, RequestFacts, ResponseFacts, VerdictFacts};
+use palisade_model::{RequestHead, RequestRecord};
+use palisade_rules::{Judgement, ResponseStage};
+
+use super::{connection_facts, denial_of, epoch_ms};
+use crate::deny::Refusal;
+use crate::downstream::Downstream;
+use crate::http::BodyFault;
+use crate::http::body::Progress;
+use crate::policy::Active;
+use crate::reference::Reference;
+use crate::upstream::{Cluster, Lease};
+
+/// The status a record shows when the client went away before it was answered (nginx's number).
+const CLIENT_GONE: u16 = 499;
+
+/// Headers that are never written into a record.
+const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
+
+/// One exchange, until it is over.
+#[derive(Debug)]
+pub struct Ending {
+    downstream: Arc<Downstream>,
+    /// The policy that judged.
+    pub active: Arc<Active>,
+    /// Its number.
+    pub reference: Reference,
+    /// Its reference id.
+    pub text: Arc<str>,
+    /// When its head was read.
+    pub time_ms: u64,
+    started: Instant,
+    request: Option<RequestFacts>,
+    judge: Option<ResponseStage>,
+    judgement: Option<Judgement>,
+    refusal: Option<Refusal>,
+    cluster: Option<Arc<Cluster>>,
+    progress: Option<Arc<Progress>>,
+    lease: Option<Lease>,
+    status: u16,
+    response_bytes: u64,
+    complete: bool,
+}
+
+impl Ending {
+    /// An exchange begins.
+    pub fn begin(downstream: Arc<Downstream>, active: Arc<Active>) -> Box<Self> {
+        downstream.begin();
+        let reference = Reference::next();
+        Box::new(Self {
+            downstream,
+            active,
+            reference,
+            text: reference.text(),
+            time_ms: epoch_ms(),
+            started: Instant::now(),
+            request: None,
+            judge: None,
+            judgement: None,
+            refusal: None,
+            cluster: None,
+            progress: None,
+            lease: None,
+            status: CLIENT_GONE,
+            response_bytes: 0,
+            complete: false,
+        })
+    }
+
+    /// The client's connection.
+    pub fn downstream(&self) -> &Arc<Downstream> {
+        &self.downstream
+    }
+
+    /// Notes what a record will say of the request; cheap unless headers are wanted.
+    pub fn note_request(&mut self, head: &RequestHead) {
+        let headers =
+            if self.downstream.plane.telemetry.wants_headers() { headers(head) } else { Vec::new() };
+        self.request = Some(RequestFacts {
+            method: head.method.as_str().to_owned(),
+            host: head.authority.to_string(),
+            path: head.path.clone(),
+            query: head.query.clone(),
+            headers,
+            protocol: format!("{:?}", head.version),
+        });
+    }
+
+    /// Notes the streamed request body.
+    pub fn note_progress(&mut self, progress: Arc<Progress>) {
+        self.progress = Some(progress);
+    }
+
+    /// Notes who was asked.
+    pub fn note_cluster(&mut self, cluster: Arc<Cluster>) {
+        self.cluster = Some(cluster);
+    }
+
+    /// Notes the judge of the response; its phase 5 runs when the exchange is over.
+    pub fn note_judge(&mut self, stage: ResponseStage) {
+        self.judge = Some(stage);
+    }
+
+    /// Notes the upstream connection.
+    pub fn note_lease(&mut self, lease: Lease) {
+        self.lease = Some(lease);
+    }
+
+    /// Notes the status that is sent.
+    pub fn note_status(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    /// The streamed request body, if there is one.
+    pub fn progress(&self) -> Option<&Arc<Progress>> {
+        self.progress.as_ref()
+    }
+
+    /// The exchange was refused.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.status = refusal.status().as_u16();
+        if let Refusal::Denied(refused) = &refusal {
+            self.judgement = Some(refused.judgement.clone());
+        }
+        self.refusal = Some(refusal);
+        self.lease = None;
+    }
+
+    /// Body bytes left for the client.
+    pub fn count(&mut self, bytes: usize) {
+        self.response_bytes += bytes as u64;
+    }
+
+    /// The response is whole; its connection may serve another exchange.
+    pub fn complete(&mut self) {
+        self.complete = true;
+        let request_over = self.progress.as_ref().is_none_or(|progress| progress.ended());
+        if let Some(lease) = self.lease.take()
+            && request_over
+        {
+            lease.give_back();
+        }
+    }
+
+    /// The response broke off after bytes had left.
+    pub fn broken(&mut self, fault: &BodyFault) {
+        tracing::debug!(%fault, reference = %self.text, "response broke off");
+        if self.refusal.is_none() {
+            self.refusal = Some(Refusal::Upstream(crate::deny::Upstream::Truncated));
+        }
+        self.lease = None;
+    }
+
+    fn response_facts(&self) -> ResponseFacts {
+        ResponseFacts {
+            status: self.status,
+            cluster: self.cluster.as_ref().map(|cluster| cluster.name.to_string()),
+            truncated: !self.complete,
+            duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            request_bytes: self.progress.as_ref().map_or(0, |progress| progress.bytes()),
+            response_bytes: self.response_bytes,
+        }
+    }
+
+    fn finish(&mut self) {
+        let judgement = self.judge.take().map(ResponseStage::finish).or(self.judgement.take());
+        let plane = self.downstream.plane.clone();
+        let telemetry = &plane.telemetry;
+        let response = self.response_facts();
+        telemetry.metrics.exchanged(
+            &self.downstream,
+            self.request.as_ref(),
+            &response,
+            self.refusal.as_ref(),
+        );
+        if let Some(refusal) = &self.refusal {
+            telemetry.metrics.refused(&self.downstream.connection.listener, refusal.as_str());
+            telemetry.log(refusal, &self.text, &self.downstream.connection);
+        } else if !telemetry.wants_flows() && judgement.as_ref().is_none_or(|facts| facts.matches.is_empty())
+        {
+            return;
+        }
+        let record = self.record(judgement, response);
+        if telemetry.access_log {
+            tracing::info!(target: "palisade::access", record = %serde_json::to_string(&record).unwrap_or_default());
+        }
+        if let Some(sink) = &telemetry.sink {
+            sink.record(record);
+        }
+    }
+
+    fn record(&mut self, judgement: Option<Judgement>, response: ResponseFacts) -> RequestRecord {
+        let verdict = match &self.refusal {
+            Some(refusal) => VerdictFacts::Deny(denial_of(refusal)),
+            None => VerdictFacts::Permit,
+        };
+        let (policy_version, staged, matches, inspection) = match judgement {
+            Some(facts) => (facts.policy_version, facts.staged, facts.matches, facts.inspection),
+            None => (self.active.version().clone(), None, Vec::new(), Inspection::None),
+        };
+        RequestRecord {
+            version: RECORD_VERSION,
+            reference: self.text.to_string(),
+            time_ms: self.time_ms,
+            workload: self.downstream.plane.workload.clone(),
+            policy_version: policy_version.to_string(),
+            connection: connection_facts(&self.downstream.connection),
+            request: self.request.take(),
+            verdict,
+            staged,
+            matches,
+            inspection,
+            response: Some(response),
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.finish();
+        self.downstream.end();
+    }
+}
+
+fn headers(head: &RequestHead) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    head.raw
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let secret = CREDENTIALS.iter().any(|secret| name.eq_ignore_ascii_case(secret.as_bytes()));
+            (text(name), if secret { "…".to_owned() } else { text(value) })
+        })
+        .collect()
+}

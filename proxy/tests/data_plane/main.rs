@@ -1,0 +1,14 @@
+//! The data plane over real sockets on loopback, everything in one process.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
+
+mod framing;
+mod plain;
+mod world;
