@@ -105,6 +105,9 @@ struct Problem {
     help: Option<String>,
 }
 
+/// Finds the known name that is nearest to a text.
+type Nearest = fn(&str) -> Option<&'static str>;
+
 /// Collects problems while a rule set is read.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -129,8 +132,11 @@ impl Report {
     }
 
     /// Notes an unknown name with the nearest known one.
-    pub(crate) fn unknown(&mut self, span: Span, what: &str, name: &str, nearest: Option<&str>) {
-        let help = nearest.map(|nearest| format!("did you mean {nearest:?}?"));
+    pub(crate) fn unknown(&mut self, span: Span, what: &str, name: &str, nearest: Nearest) {
+        // Suggestions cost; nobody sees those past the limit.
+        let is_seen = self.problems.len() < MAX_DIAGNOSTICS;
+        let help =
+            if is_seen { nearest(name) } else { None }.map(|nearest| format!("did you mean {nearest:?}?"));
         self.push(span, format!("unknown {what} {:?}", clip(name)), help);
     }
 

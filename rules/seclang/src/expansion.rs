@@ -91,12 +91,7 @@ pub(crate) fn parse(text: Slice<'_>, unknown: Unknown, report: &mut Report) -> M
             Ok(part) => read.parts.push(part),
             Err(_) if unknown == Unknown::Literal => read.push(whole.text()),
             Err(name) => {
-                report.unknown(
-                    whole.span(),
-                    "variable in an expansion",
-                    name.text(),
-                    VariableKind::nearest(name.text()),
-                );
+                report.unknown(whole.span(), "variable in an expansion", name.text(), VariableKind::nearest);
             }
         }
         rest = inner.from(length + 1);

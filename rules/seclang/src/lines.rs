@@ -5,7 +5,7 @@
 
 use crate::diagnostics::{Report, clip};
 use crate::span::Span;
-use crate::text::{Slice, Text, closing_quote};
+use crate::text::{Slice, Text, closing_quote, is_blank};
 
 /// One directive: its text without the line ends inside.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub(crate) fn lines(text: &str, file: u32, limit: usize, report: &mut Report) ->
     while at < text.len() {
         let line = physical(text, at);
         let start = line.at + leading(line.text);
-        let content = line.text.trim();
+        let content = line.text.trim_ascii();
         at = line.next;
         if content.is_empty() {
             continue;
@@ -88,7 +88,7 @@ fn physical(text: &str, at: usize) -> Physical<'_> {
 }
 
 fn leading(text: &str) -> usize {
-    text.len() - text.trim_start().len()
+    text.len() - text.trim_ascii_start().len()
 }
 
 struct Place {
@@ -101,12 +101,12 @@ struct Place {
 /// engines do not: a rule of which only the first line is commented out is a comment as a whole, and prose in front of
 /// a directive is refused, since one reading would lose the directive.
 fn after_comment(text: &str, comment: &str, place: Place, report: &mut Report) -> usize {
-    let first = comment.trim_start();
+    let first = comment.trim_ascii_start();
     let is_rule = first.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("sec"));
     let mut at = place.next;
     while at < text.len() {
         let line = physical(text, at);
-        let content = line.text.trim();
+        let content = line.text.trim_ascii();
         if content.starts_with('#') || (content.is_empty() && !line.continued) {
             return at;
         }
@@ -126,9 +126,8 @@ fn after_comment(text: &str, comment: &str, place: Place, report: &mut Report) -
 
 /// The first word of a directive and its arguments. `None` if the quotes are wrong (it is reported).
 pub(crate) fn arguments<'t>(line: Slice<'t>, report: &mut Report) -> Option<(Slice<'t>, Vec<Argument>)> {
-    let end = line.text().find(char::is_whitespace).unwrap_or(usize::MAX);
-    let name = line.part(0, end);
-    let mut rest = line.from(name.text().len()).trim();
+    let (name, rest) = line.first_word();
+    let mut rest = rest.trim();
     let mut arguments = Vec::new();
     while !rest.is_empty() {
         let (argument, after) = argument(rest, report)?;
@@ -143,13 +142,9 @@ fn argument<'t>(rest: Slice<'t>, report: &mut Report) -> Option<(Argument, Slice
         Some(b'"') => '"',
         Some(b'\'') => '\'',
         _ => {
-            let end = rest.text().find(char::is_whitespace).unwrap_or(usize::MAX);
-            let word = rest.part(0, end);
-            let mut text = word.unescaped('"');
-            if word.is_empty() {
-                text = Text::new(rest.file());
-            }
-            return Some((Argument { text, span: word.span() }, rest.from(word.text().len())));
+            let (word, after) = rest.first_word();
+            let text = word.unescaped('"');
+            return Some((Argument { text, span: word.span() }, after));
         }
     };
     let inner = rest.from(1);
@@ -159,7 +154,7 @@ fn argument<'t>(rest: Slice<'t>, report: &mut Report) -> Option<(Argument, Slice
         return None;
     };
     let after = inner.from(end + 1);
-    if !after.is_empty() && !after.text().starts_with(char::is_whitespace) {
+    if !after.is_empty() && !after.text().starts_with(is_blank) {
         let rest = clip(after.text().split_whitespace().next().unwrap_or_default());
         report.error(
             after.part(0, 1).span(),

@@ -77,6 +77,16 @@ impl OperatorKind {
         )
     }
 
+    /// Whether blanks at the end of its argument are part of it.
+    fn takes_text(self) -> bool {
+        use OperatorKind as O;
+        let is_text = matches!(
+            self,
+            O::BeginsWith | O::Contains | O::ContainsWord | O::EndsWith | O::StrEq | O::StrMatch | O::Within
+        );
+        is_text || self.takes_regex()
+    }
+
     /// Whether its argument names data files.
     pub fn reads_files(self) -> bool {
         matches!(self, Self::PmFromFile | Self::IpMatchFromFile)
@@ -111,24 +121,24 @@ impl Operator {
 
 /// Reads an operator. Files are read by the caller.
 pub(crate) fn parse(text: Slice<'_>, report: &mut Report) -> Option<Operator> {
-    let whole = text.trim();
+    let whole = text.trim_start();
     let (negated, rest) = match whole.strip_prefix("!") {
-        Some(rest) => (true, rest.trim()),
+        Some(rest) => (true, rest.trim_start()),
         None => (false, whole),
     };
     let (kind, argument) = match rest.strip_prefix("@") {
         Some(named) => {
-            let end = named.text().find(char::is_whitespace).unwrap_or(usize::MAX);
-            let name = named.part(0, end);
+            let (name, argument) = named.first_word();
             let Some(kind) = OperatorKind::find(name.text()) else {
-                report.unknown(name.span(), "operator", name.text(), OperatorKind::nearest(name.text()));
+                report.unknown(name.span(), "operator", name.text(), OperatorKind::nearest);
                 return None;
             };
-            (kind, named.from(name.text().len()).trim())
+            let argument = argument.trim_start();
+            (kind, if kind.takes_text() { argument } else { argument.trim() })
         }
         None => (OperatorKind::Rx, rest),
     };
-    if argument.is_empty() && !kind.takes_no_argument() {
+    if argument.trim().is_empty() && !kind.takes_no_argument() {
         report.error(whole.span(), format!("@{kind} needs an argument"));
     }
     let unknown = if kind.takes_regex() { Unknown::Literal } else { Unknown::Refuse };

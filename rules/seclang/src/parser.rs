@@ -20,6 +20,8 @@ pub(crate) fn parse(roots: &[Source], sources: &dyn Sources, limits: Limits) -> 
         report: Report::default(),
         ast: Ast::default(),
         data: BTreeMap::new(),
+        named: BTreeMap::new(),
+        includes: 0,
         bytes: 0,
         rules: 0,
         open: Vec::new(),
@@ -42,6 +44,10 @@ struct Parser<'a> {
     ast: Ast,
     /// Data files by their resolved names.
     data: BTreeMap<String, usize>,
+    /// Data files by the folder and the name that rules use, so that none is looked up twice.
+    named: BTreeMap<(String, String), usize>,
+    /// `Include` directives that were followed; each may look through all names.
+    includes: usize,
     bytes: usize,
     rules: usize,
     /// The files that are being read, each named by the one before it.
@@ -97,6 +103,12 @@ impl Parser<'_> {
     }
 
     fn include(&mut self, from: &str, pattern: &str, span: Span) {
+        self.includes += 1;
+        if self.includes > self.limits.files {
+            self.report.error(span, format!("more than {} Include directives", self.limits.files));
+            self.stopped = true;
+            return;
+        }
         if self.open.len() > self.limits.include_depth {
             let most = self.limits.include_depth;
             self.report.error(span, format!("files include one another deeper than {most} levels"));
@@ -166,26 +178,47 @@ impl Parser<'_> {
         let Some(argument) = operator.argument.as_literal() else {
             return self.report.error(operator.argument_span, "the name of a file cannot have an expansion");
         };
-        let names: Vec<String> = argument.split_whitespace().map(str::to_owned).collect();
+        let names: Vec<String> = argument.split_ascii_whitespace().map(str::to_owned).collect();
         for name in names {
-            let source = match self.sources.read(from, &name) {
-                Ok(source) => source,
-                Err(error) => {
-                    self.report.error(operator.argument_span, error.to_string());
-                    continue;
+            if self.stopped {
+                return;
+            }
+            if let Some(index) = self.data_file(from, name, operator.argument_span)
+                && !operator.data.contains(&index)
+            {
+                operator.data.push(index);
+            }
+        }
+    }
+
+    /// The index of a data file, which is read when it is first named.
+    fn data_file(&mut self, from: &str, name: String, place: Span) -> Option<usize> {
+        let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        let key = (folder, name);
+        if let Some(index) = self.named.get(&key) {
+            return Some(*index);
+        }
+        let source = match self.sources.read(from, &key.1) {
+            Ok(source) => source,
+            Err(error) => {
+                self.report.error(place, error.to_string());
+                return None;
+            }
+        };
+        let index = match self.data.get(&source.name) {
+            Some(index) => *index,
+            None => {
+                if !self.count(&source, place, false) {
+                    return None;
                 }
-            };
-            let known = self.data.get(&source.name).copied();
-            let index = known.unwrap_or(self.ast.data.len());
-            if known.is_none() {
-                if !self.count(&source, operator.argument_span, false) {
-                    return;
-                }
+                let index = self.ast.data.len();
                 self.data.insert(source.name.clone(), index);
                 self.ast.data.push(DataFile { name: source.name, text: Arc::from(source.text) });
+                index
             }
-            operator.data.push(index);
-        }
+        };
+        self.named.insert(key, index);
+        Some(index)
     }
 }
 

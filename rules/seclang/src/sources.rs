@@ -90,8 +90,8 @@ pub fn resolve(from: &str, name: &str) -> Result<String, SourceError> {
         return Err(SourceError(format!("{name:?} is not a relative file name")));
     }
     let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    for part in name.split('/') {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in folder.split('/').chain(name.split('/')) {
         match part {
             "" | "." => {}
             ".." => {

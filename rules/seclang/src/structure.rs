@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::actions::{Action, ActionKind};
+use crate::actions::{Action, ActionKind, Phase};
 use crate::diagnostics::{Report, clip};
 use crate::directives::{Directive, DirectiveBody, Rule};
 use crate::span::Span;
@@ -45,7 +45,14 @@ pub(crate) fn open_chain(last: Option<&Directive>) -> Option<Span> {
 /// Checks the whole list.
 pub(crate) fn check(directives: &[Directive], report: &mut Report) {
     let mut ids: BTreeMap<u64, Span> = BTreeMap::new();
+    let mut phases: BTreeSet<Phase> = BTreeSet::new();
     for directive in directives {
+        if let DirectiveBody::DefaultAction { phase, .. } = &directive.body
+            && !phases.insert(*phase)
+        {
+            let number = *phase as u8;
+            report.error(directive.span, format!("phase {number} already has a SecDefaultAction"));
+        }
         if let DirectiveBody::Rule(rule) = &directive.body {
             check_starter(rule, report);
             if let Some(id) = rule.id()

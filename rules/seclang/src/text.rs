@@ -61,11 +61,6 @@ impl<'t> Slice<'t> {
         self.owner.text.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Its file.
-    pub(crate) fn file(self) -> u32 {
-        self.owner.file
-    }
-
     /// Its place in the file.
     pub(crate) fn span(self) -> Span {
         let start = self.owner.place(self.start);
@@ -89,11 +84,23 @@ impl<'t> Slice<'t> {
         self.part(start, usize::MAX)
     }
 
-    /// Without blanks at both ends.
+    /// Without blanks at both ends. Only ASCII blanks count, as in Apache: a no-break space is text.
     pub(crate) fn trim(self) -> Self {
         let text = self.text();
-        let start = text.len() - text.trim_start().len();
-        self.part(start, start + text.trim().len())
+        let start = text.len() - text.trim_ascii_start().len();
+        self.part(start, start + text.trim_ascii().len())
+    }
+
+    /// Without blanks at its beginning.
+    pub(crate) fn trim_start(self) -> Self {
+        let text = self.text();
+        self.from(text.len() - text.trim_ascii_start().len())
+    }
+
+    /// The part before the first blank, and the part from it on.
+    pub(crate) fn first_word(self) -> (Self, Self) {
+        let end = self.text().find(is_blank).unwrap_or(self.end - self.start);
+        (self.part(0, end), self.from(end))
     }
 
     /// Before and after the first of these characters.
@@ -155,6 +162,11 @@ impl<'t> Slice<'t> {
             at = next;
         }
     }
+}
+
+/// Whether a character separates words.
+pub(crate) fn is_blank(letter: char) -> bool {
+    letter.is_ascii_whitespace()
 }
 
 /// The byte of the first quote that no odd run of backslashes precedes.

@@ -279,7 +279,7 @@ fn one(text: Slice<'_>, report: &mut Report) -> (Option<Variable>, usize) {
             report.error(rest.part(0, 1).span(), "the name of a variable is expected");
             length = usize::MAX;
         } else {
-            report.unknown(name.span(), "variable", name.text(), VariableKind::nearest(name.text()));
+            report.unknown(name.span(), "variable", name.text(), VariableKind::nearest);
         }
     }
     if count && exclude {
@@ -300,7 +300,7 @@ fn read_selector(text: Slice<'_>, kind: Option<VariableKind>, report: &mut Repor
     let whole = text.text();
     if kind == Some(VariableKind::Xml) {
         let path = text.part(0, whole.find('|').unwrap_or(usize::MAX));
-        return (Selector::XPath(path.text().trim_end().to_owned()), path.text().len());
+        return (Selector::XPath(path.text().trim_ascii_end().to_owned()), path.text().len());
     }
     if whole.starts_with('\'') {
         let inner = text.from(1);
@@ -327,7 +327,7 @@ fn read_selector(text: Slice<'_>, kind: Option<VariableKind>, report: &mut Repor
     if key.trim().is_empty() {
         report.error(key.span(), "a selector is expected after the colon");
     }
-    (Selector::Exact(key.text().trim().to_owned()), key.text().len())
+    (Selector::Exact(key.text().trim_ascii().to_owned()), key.text().len())
 }
 
 /// The slash that closes a regular expression: not escaped, and followed by a separator or the end.
@@ -335,7 +335,7 @@ fn end_of_regex(text: &str) -> Option<usize> {
     let mut from = 0;
     while let Some(found) = closing_quote(text.get(from..)?, b'/') {
         let at = from + found;
-        let after = text.get(at + 1..)?.trim_start();
+        let after = text.get(at + 1..)?.trim_ascii_start();
         if after.is_empty() || after.starts_with(['|', ',']) {
             return Some(at);
         }

@@ -150,7 +150,7 @@ pub(super) fn parse(text: Slice<'_>, report: &mut Report) -> Option<ActionKind> 
     };
     let (name, value) = (name.trim(), value.trim());
     let Some(option) = ControlName::find(name.text()) else {
-        report.unknown(name.span(), "ctl option", name.text(), ControlName::nearest(name.text()));
+        report.unknown(name.span(), "ctl option", name.text(), ControlName::nearest);
         return None;
     };
     if value.is_empty() {

@@ -47,9 +47,8 @@ fn cut<'t>(rest: Slice<'t>, report: &mut Report) -> Option<(Raw<'t>, usize)> {
     }
     let name = name.trim();
     let after = rest.from(end + 1);
-    let blanks = after.text().len() - after.text().trim_start().len();
-    let value = after.from(blanks);
-    let start = end + 1 + blanks;
+    let value = after.trim_start();
+    let start = end + 1 + (after.text().len() - value.text().len());
     if value.text().starts_with('\'') {
         let inner = value.from(1);
         let Some(close) = closing_quote(inner.text(), b'\'') else {
@@ -65,21 +64,17 @@ fn cut<'t>(rest: Slice<'t>, report: &mut Report) -> Option<(Raw<'t>, usize)> {
     Some((Raw { name, value: Some(value) }, start + length))
 }
 
-/// Where an unquoted value ends: at the comma that no quote encloses.
+/// Where an unquoted value ends: at the comma that no quote encloses. A quote opens after `=` or `:`.
 fn unquoted_end(text: &str) -> usize {
     let mut from = 0;
     loop {
         let rest = text.get(from..).unwrap_or_default();
         let Some(comma) = rest.find(',') else { return text.len() };
-        let Some(open) = rest.find("='").map(|at| at + 1).or_else(|| rest.find(":'").map(|at| at + 1)) else {
-            return from + comma;
-        };
-        if open > comma {
-            return from + comma;
-        }
-        let inside = rest.get(open + 1..).unwrap_or_default();
+        let before = rest.get(..comma).unwrap_or_default();
+        let Some(open) = before.find("='").or_else(|| before.find(":'")) else { return from + comma };
+        let inside = rest.get(open + 2..).unwrap_or_default();
         let Some(close) = closing_quote(inside, b'\'') else { return from + comma };
-        from += open + 1 + close + 1;
+        from += open + 2 + close + 1;
     }
 }
 
@@ -90,7 +85,7 @@ fn action(raw: &Raw<'_>, report: &mut Report) -> Option<ActionKind> {
         if name.is_empty() {
             report.error(raw.name.span(), "the name of an action is expected");
         } else {
-            report.unknown(raw.name.span(), "action", name, ActionName::nearest(name));
+            report.unknown(raw.name.span(), "action", name, ActionName::nearest);
         }
         return None;
     };
@@ -230,7 +225,7 @@ fn severity(value: Slice<'_>, report: &mut Report) -> Option<Severity> {
     }
     let found = Severity::find(value.text());
     if found.is_none() {
-        report.unknown(value.span(), "severity", value.text(), Severity::nearest(value.text()));
+        report.unknown(value.span(), "severity", value.text(), Severity::nearest);
     }
     found
 }
@@ -248,7 +243,7 @@ fn status(value: Slice<'_>, report: &mut Report) -> Option<u16> {
 fn transformation(value: Slice<'_>, report: &mut Report) -> Option<Transformation> {
     let found = Transformation::find(value.text());
     if found.is_none() {
-        report.unknown(value.span(), "transformation", value.text(), Transformation::nearest(value.text()));
+        report.unknown(value.span(), "transformation", value.text(), Transformation::nearest);
     }
     found
 }

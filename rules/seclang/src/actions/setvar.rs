@@ -117,18 +117,18 @@ pub(super) fn setenv(value: Slice<'_>, report: &mut Report) -> Option<ActionKind
 
 /// The `=` that is not inside an expansion.
 fn split_assignment(text: Slice<'_>) -> Option<(Slice<'_>, Slice<'_>)> {
-    let whole = text.text();
-    let mut from = 0;
-    loop {
-        let at = from + whole.get(from..)?.find('=')?;
-        let before = whole.get(..at)?;
-        let is_inside =
-            before.rfind("%{").is_some_and(|open| !before.get(open..).unwrap_or_default().contains('}'));
-        if !is_inside {
-            return Some((text.part(0, at).trim(), text.from(at + 1)));
+    let mut inside = false;
+    let mut last = b' ';
+    for (at, byte) in text.text().bytes().enumerate() {
+        match byte {
+            b'{' if last == b'%' => inside = true,
+            b'}' => inside = false,
+            b'=' if !inside => return Some((text.part(0, at).trim(), text.from(at + 1))),
+            _ => {}
         }
-        from = at + 1;
+        last = byte;
     }
+    None
 }
 
 fn collection_and_key(target: Slice<'_>, report: &mut Report) -> Option<(Collection, MacroText)> {
@@ -147,7 +147,7 @@ fn collection_and_key(target: Slice<'_>, report: &mut Report) -> Option<(Collect
 fn collection(name: Slice<'_>, report: &mut Report) -> Option<Collection> {
     let found = Collection::find(name.text());
     if found.is_none() {
-        report.unknown(name.span(), "collection", name.text(), Collection::nearest(name.text()));
+        report.unknown(name.span(), "collection", name.text(), Collection::nearest);
     }
     found
 }

@@ -1,7 +1,7 @@
 //! Reads directives that make rules or change them.
 
 use crate::actions::{self, Action, ActionKind};
-use crate::diagnostics::{Report, clip};
+use crate::diagnostics::Report;
 use crate::lines::{Argument, Line, arguments};
 use crate::operators;
 use crate::span::Span;
@@ -22,7 +22,7 @@ pub(crate) fn read(line: &Line, report: &mut Report) -> Option<Read> {
     let whole = line.text.all().trim();
     let (word, arguments) = arguments(whole, report)?;
     let Some(name) = DirectiveName::find(word.text()) else {
-        report.unknown(word.span(), "directive", &clip(word.text()), DirectiveName::nearest(word.text()));
+        report.unknown(word.span(), "directive", word.text(), DirectiveName::nearest);
         return None;
     };
     let place = word.span();
