@@ -26,7 +26,6 @@ use palisade_model::documents::{AuthorizationPolicy, Document, RuleSet, Selector
 use palisade_model::identity::DEFAULT_PART;
 use palisade_model::policy::ROOT_NAMESPACE;
 use palisade_model::{Policy, Principal, WorkloadId};
-use sha2::{Digest, Sha256};
 
 use crate::inventory::{Inventory, Workload};
 use crate::services::Services;
@@ -34,6 +33,7 @@ use crate::services::Services;
 pub use crate::admission::{NAME_BYTES, validate};
 pub use crate::gateways::{PROXY_PROTOCOL_ANNOTATION, TRUSTED_HOPS_ANNOTATION, WORKLOAD_ANNOTATION};
 pub use crate::problem::{DocumentRef, Problem, Severity};
+pub use palisade_loader::version_of;
 
 /// What is the same for all workloads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,15 +153,4 @@ fn required_features(policy: &Policy) -> BTreeSet<String> {
         ("gateway/v1", !policy.listeners.is_empty()),
     ];
     used.into_iter().filter(|(_, used)| *used).map(|(name, _)| name.to_owned()).collect()
-}
-
-/// The version of a policy: the SHA-256 of its JSON, in which every map is sorted.
-pub fn version_of(policy: &Policy) -> String {
-    // Plain data with text keys: writing it to memory cannot fail; were it to, the version would still be stable.
-    let json = serde_json::to_vec(policy).unwrap_or_default();
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(&json) {
-        hex.extend([byte >> 4, byte & 15].iter().filter_map(|digit| char::from_digit((*digit).into(), 16)));
-    }
-    hex
 }
