@@ -60,7 +60,7 @@ fn head() -> impl Strategy<Value = String> {
         3 => Just("X-A: b"), 1 => Just("x-a:\tc "), 1 => Just("Connection: close"), 1 => Just("Connection: keep-alive"),
         2 => Just("Content-Length: 5"), 1 => Just("Content-Length: 0"), 1 => Just("content-length:5 "), 2 => Just("Transfer-Encoding: chunked"),
         1 => Just("transfer-encoding:  Chunked\t"), 1 => Just("Transfer-Encoding: gzip, chunked"), 1 => Just("Upgrade: websocket"),
-        1 => Just("Connection: upgrade, foo"), 1 => Just("Expect: 100-continue"), 1 => Just("X: \u{e9}"), 1 => Just("X:"),
+        1 => Just("Connection: upgrade, foo"), 1 => Just("Connection: close, Upgrade"), 1 => Just("Connection: keep-alive, \u{e9}"), 1 => Just("Expect: 100-continue"), 1 => Just("X: \u{e9}"), 1 => Just("X:"),
         1 => Just("Upgrade: h2c"), 1 => Just("Host: b"), 1 => Just("Keep-Alive: 5"), 1 => Just("Content-Length: 05"),
         1 => Just("X\"Y: z"), 1 => Just("Connection:"), 1 => Just("Connection: close, keep-alive"),
     ];

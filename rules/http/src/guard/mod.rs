@@ -50,7 +50,9 @@ enum State {
         body: Body,
         close: bool,
     },
-    AwaitUpgrade,
+    AwaitUpgrade {
+        close: bool,
+    },
     Tunnel,
     /// The client said that it sends no further request, or was refused.
     Ended,
@@ -87,7 +89,7 @@ impl Guard {
                 Ok(progress) => Progress { pass: progress.pass, discard: 0, event: None },
                 Err(Failed { pass, malformed }) => self.refuse(pass, input, malformed),
             },
-            State::AwaitUpgrade => Progress { pass: 0, discard: 0, event: None },
+            State::AwaitUpgrade { .. } => Progress { pass: 0, discard: 0, event: None },
             State::Tunnel => Progress { pass: input.len(), discard: 0, event: None },
             State::Ended => Progress { pass: 0, discard: input.len(), event: None },
         }
@@ -100,14 +102,16 @@ impl Guard {
 
     /// Whether everything waits for the answer to an upgrade: read no further, feed nothing, call [`Self::upgrade`].
     pub fn awaits_upgrade(&self) -> bool {
-        matches!(self.state, State::AwaitUpgrade)
+        matches!(self.state, State::AwaitUpgrade { .. })
     }
 
     /// Says how the last upgrade was answered: with 101 everything passes from now on, else requests are read further.
     /// Without an upgrade that waits it does nothing.
     pub fn upgrade(&mut self, accepted: bool) {
-        if self.awaits_upgrade() {
-            self.state = if accepted { State::Tunnel } else { State::Head(HeadScan::default()) };
+        match self.state {
+            State::AwaitUpgrade { .. } if accepted => self.state = State::Tunnel,
+            State::AwaitUpgrade { close } => self.next(close),
+            _ => {}
         }
     }
 
@@ -121,13 +125,18 @@ impl Guard {
         matches!(self.state, State::Ended)
     }
 
+    /// Ends the connection for its reader: nothing passes from now on (a drain, a fault above the guard).
+    pub fn end(&mut self) {
+        self.state = State::Ended;
+    }
+
     fn head(&mut self, head: &[u8]) -> Progress {
         let (raw, facts) = match request::read(head, &self.limits) {
             Ok(read) => read,
             Err(malformed) => return self.refuse(0, head, malformed),
         };
         match facts.body {
-            _ if facts.upgrade => self.state = State::AwaitUpgrade,
+            _ if facts.upgrade => self.state = State::AwaitUpgrade { close: facts.close },
             BodyKind::Empty => self.next(facts.close),
             BodyKind::Length(length) => {
                 self.state = State::Body { body: Body::Length(length), close: facts.close }

@@ -155,6 +155,9 @@ impl<'a> Framing<'a> {
             }
             10 if is(b"connection") => {
                 for option in framing::list(value) {
+                    if !framing::is_token(option) {
+                        return Err(Malformed::new(Cause::Nomination, "header connection"));
+                    }
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                     self.connection_upgrade |= option.eq_ignore_ascii_case(b"upgrade");

@@ -192,9 +192,25 @@ fn nothing_passes_after_the_last_request() {
         let outcome = run(&format!("{request}{request}"));
         assert_eq!((outcome.heads.len(), outcome.passed.len()), (1, request.len()));
     }
+    let last = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let mut guard = Guard::new(HeadLimits::default());
+    assert!(guard.feed(last).event.is_some());
+    guard.upgrade(false);
+    assert!(guard.is_ended(), "an upgrade that was not accepted may be the last request too");
+    for options in ["a b", "keep-alive, \u{e9}", "close;q=1"] {
+        assert_eq!(refused(&with(&format!("Connection: {options}"))), Cause::Nomination);
+    }
     let old = "GET / HTTP/1.0\r\nHost: a\r\n\r\n";
     assert_eq!(run(&format!("{old}{old}")).heads.len(), 1);
     assert_eq!(refused(&with("Connection: close\r\nConnection: keep-alive")), Cause::Nomination);
+}
+
+#[test]
+fn an_ended_guard_passes_nothing() {
+    let mut guard = Guard::new(HeadLimits::default());
+    guard.end();
+    let progress = guard.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(progress.pass == 0 && progress.discard == 27 && progress.event.is_none() && guard.is_ended());
 }
 
 #[test]
