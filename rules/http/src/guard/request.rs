@@ -184,7 +184,8 @@ impl<'a> Framing<'a> {
 
     fn check_host(&self, target: Option<&Authority>) -> Result<(), Malformed> {
         const PLACE: &str = "header host";
-        let host = self.host.ok_or_else(|| Malformed::new(Cause::MissingHost, PLACE))?;
+        let host = self.host.filter(|host| !host.is_empty());
+        let host = host.ok_or_else(|| Malformed::new(Cause::MissingHost, PLACE))?;
         let Some(target) = target else { return Ok(()) };
         let host = authority::parse(host, PLACE)?;
         // The guard does not know the transport's scheme; the canonical head judges the default port.

@@ -92,6 +92,7 @@ fn the_raw_head_has_names_and_order_as_sent() {
 fn host_24_no_host_and_two_hosts() {
     assert_eq!(refused("GET / HTTP/1.1\r\n\r\n"), Cause::MissingHost);
     assert_eq!(refused("GET / HTTP/1.0\r\n\r\n"), Cause::MissingHost);
+    assert_eq!(refused("GET / HTTP/1.1\r\nHost: \r\n\r\n"), Cause::MissingHost);
     assert_eq!(refused("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), Cause::MultipleHosts);
     assert_eq!(refused("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n"), Cause::AuthorityMismatch);
     assert_eq!(refused("GET http://a@b/ HTTP/1.1\r\nHost: b\r\n\r\n"), Cause::UserInfo);
