@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod fuzz;
 mod report;
 mod test;
 
@@ -45,6 +46,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Build the fuzz targets on stable Rust and run one, or all in turn.
+    Fuzz {
+        /// One of tests/fuzz/targets; all of them if absent.
+        target: Option<String>,
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// The long counts of the tests, in full (1,000 swaps and the like).
     Soak,
 }
@@ -54,6 +63,7 @@ fn main() -> ExitCode {
         Command::Test { only } => test::run(only.as_deref()),
         Command::Demo { once, release } => demo::run(once, release),
         Command::Bench { what, arguments } => bench::run(&what, &arguments),
+        Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map(|()| true),
         Command::Soak => test::soak(),
     };
     match outcome {
