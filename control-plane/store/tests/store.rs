@@ -149,7 +149,7 @@ fn event(number: usize) -> NewEvent {
     NewEvent {
         reference: format!("ref-{number}"),
         time_ms: number as i64,
-        workload: WorkloadId::local("shop", if number % 2 == 0 { "even" } else { "odd" }),
+        workload: WorkloadId::local("shop", if number.is_multiple_of(2) { "even" } else { "odd" }),
         reason: "waf_request".to_owned(),
         record: "{}".to_owned(),
     }
