@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use palisade_model::{Principal, WorkloadId};
 use rustls_pki_types::CertificateDer;
-use tonic::{Request, Response, Status};
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+use tonic::{Extensions, Request, Response, Status};
 
 use crate::authority::{self, CertificateAuthority};
 use crate::join_token::{SECRET_BYTES, secret_digest};
@@ -65,10 +66,11 @@ pub fn certificates<A: Attestor>(
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
 }
 
-/// The principal of a request's client certificate, which the handshake verified; none if there was none.
-/// A certificate that expired after the handshake is an error.
-pub fn caller<T>(request: &Request<T>, now: SystemTime) -> Result<Option<Principal>, IdentityError> {
-    let Some(chain) = request.peer_certs() else { return Ok(None) };
+/// The principal of the client certificate that the handshake verified, from the extensions of a request; none if
+/// there was none. A certificate that expired after the handshake is an error.
+pub fn caller(extensions: &Extensions, now: SystemTime) -> Result<Option<Principal>, IdentityError> {
+    let chain = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(TlsConnectInfo::peer_certs);
+    let Some(chain) = chain else { return Ok(None) };
     let Some(leaf) = chain.first() else { return Ok(None) };
     let facts = certificate::leaf_facts(leaf)?;
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -89,7 +91,7 @@ struct Issuing<A> {
 impl<A: Attestor> Certificates for Issuing<A> {
     async fn issue(&self, request: Request<IssueRequest>) -> Result<Response<IssueResponse>, Status> {
         let now = SystemTime::now();
-        let peer = caller(&request, now).map_err(|error| Status::unauthenticated(error.to_string()))?;
+        let peer = caller(request.extensions(), now).map_err(|error| Status::unauthenticated(error.to_string()))?;
         let IssueRequest { csr, join_secret } = request.into_inner();
         // First the request itself: a broken one must not use up a token.
         authority::check_request(&csr).map_err(|error| Status::invalid_argument(error.to_string()))?;
