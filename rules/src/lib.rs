@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod engine;
+pub mod explain;
 mod permit;
 mod request;
 mod response;
@@ -22,6 +23,7 @@ mod snapshot;
 pub mod stages;
 
 pub use engine::{CompileError, Engine};
+pub use explain::Explanation;
 pub use permit::{Destination, Judgement, Permit, Refused, TcpPermit};
 pub use request::{BodyStage, Exchange, Feed, Step};
 pub use response::{ResponseBody, ResponseStage};

@@ -226,7 +226,12 @@ fn judge_head(engine: &Engine, connection: &Connection, head: &RequestHead) -> R
     Ok(destination)
 }
 
-fn route(engine: &Engine, connection: &Connection, head: &RequestHead) -> Result<Destination, Denial> {
+/// Where a request would go, if anywhere.
+pub(crate) fn route(
+    engine: &Engine,
+    connection: &Connection,
+    head: &RequestHead,
+) -> Result<Destination, Denial> {
     if connection.direction == Direction::Inbound {
         return Ok(Destination::Application);
     }

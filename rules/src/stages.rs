@@ -1,9 +1,11 @@
 //! THE table: which engine judges what, on which side, in which order. Everything that runs, runs from here.
 
 use palisade_model::Direction;
+use serde::Serialize;
 
 /// One step of a judgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Stage {
     /// Which destination takes it (`palisade-http`).
     Route,
@@ -13,6 +15,18 @@ pub enum Stage {
     WafRequest,
     /// WAF phase 3 on the head, phase 4 with the body, phase 5 at the end (`palisade-waf`).
     WafResponse,
+}
+
+impl Stage {
+    /// The name that explanations show.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Authorization => "authorization",
+            Self::WafRequest => "waf request",
+            Self::WafResponse => "waf response",
+        }
+    }
 }
 
 /// The stages of a request in order. The first denial ends the walk.

@@ -38,6 +38,10 @@ pub fn canonical(
         "*" if method == Method::OPTIONS => "*".to_owned(),
         path => path::normalise(path, limits.encoded_slash)?,
     };
+    // Escaping can make it longer; what is forwarded keeps the limit too.
+    if path.len() + uri.query().map_or(0, |query| query.len() + 1) > limits.uri_bytes {
+        return Err(Malformed::new(Cause::UriTooLong, "target"));
+    }
     if version == Version::HTTP_2 {
         headers::join_cookies(&mut headers);
     }
@@ -45,6 +49,8 @@ pub fn canonical(
         Some(raw) => raw,
         None => written(&method, &uri, &authority, &headers),
     };
+    // Before the headers are counted: an inserted host counts.
+    set_host(&mut headers, &authority)?;
     let mut facts = headers::clean(&mut headers, &method, version, start_bytes, limits)?;
     if version == Version::HTTP_2 && ended {
         facts.body = match facts.body {
@@ -54,7 +60,6 @@ pub fn canonical(
             BodyKind::Empty | BodyKind::Unknown => BodyKind::Empty,
         };
     }
-    set_host(&mut headers, &authority)?;
     let head = RequestHead {
         method,
         scheme,

@@ -285,6 +285,8 @@ fn the_limits_are_exact() {
     assert_eq!(read(&uri(39), &[]), Ok(()));
     assert_eq!(read(&uri(40), &[]), Ok(()));
     assert_eq!(read(&uri(41), &[]), Err(Cause::UriTooLong));
+    assert_eq!(read("/{{{{{{{{{{{{{", &[]), Ok(()));
+    assert_eq!(read("/{{{{{{{{{{{{{{", &[]), Err(Cause::UriTooLong), "43 bytes once escaped");
     let many = |count: usize| vec![("x", "y"); count - 1];
     assert_eq!(read("/", &many(2)), Ok(()));
     assert_eq!(read("/", &many(3)), Ok(()));
@@ -294,6 +296,15 @@ fn the_limits_are_exact() {
     assert_eq!(read("/", &[("x", &bytes(299))]), Ok(()));
     assert_eq!(read("/", &[("x", &bytes(300))]), Ok(()));
     assert_eq!(read("/", &[("x", &bytes(301))]), Err(Cause::HeadTooLarge));
+}
+
+#[test]
+fn a_host_that_is_inserted_counts() {
+    let limits = HeadLimits { header_count: 2, ..HeadLimits::default() };
+    let parts = |headers| parts("GET", "http://a/", Version::HTTP_2, headers);
+    assert!(canonical(parts(&[("x", "y")]), None, Scheme::Http, false, &limits).is_ok());
+    let over = canonical(parts(&[("x", "y"), ("z", "")]), None, Scheme::Http, false, &limits);
+    assert_eq!(over.unwrap_err().cause, Cause::TooManyHeaders);
 }
 
 #[test]

@@ -1,0 +1,133 @@
+//! `WafPolicy`.
+
+use palisade_model::documents::{
+    BodyLimit, Exclusion, GroupMode, Metadata, Mode, OverLimit, Selector, Thresholds, WafPolicy,
+    WafPolicySpec,
+};
+
+use super::{Converted, FromProto, ToProto, Within, each, expect_constant, fault, number, required};
+use crate::generated as pb;
+
+const API_VERSION: &str = "palisade.dev/v1alpha1";
+const KIND: &str = "WafPolicy";
+
+impl ToProto for WafPolicy {
+    type Message = pb::WafPolicy;
+
+    fn to_proto(&self) -> Converted<Self::Message> {
+        expect_constant("apiVersion", &self.api_version, API_VERSION)?;
+        expect_constant("kind", &self.kind, KIND)?;
+        let spec = &self.spec;
+        Ok(pb::WafPolicy {
+            metadata: Some(self.metadata.to_proto().within("metadata")?),
+            selector: spec.selector.as_ref().map(Selector::to_proto).transpose()?,
+            rule_set: spec.rule_set.clone(),
+            mode: mode_to_proto(spec.mode),
+            groups: spec.groups.iter().map(group_to_proto).collect(),
+            paranoia_level: spec.paranoia_level.map(u32::from),
+            thresholds: spec
+                .thresholds
+                .map(|Thresholds { inbound, outbound }| pb::Thresholds { inbound, outbound }),
+            exclusions: spec.exclusions.iter().cloned().map(exclusion_to_proto).collect(),
+            request_body: Some(limit_to_proto(spec.request_body).within("requestBody")?),
+            response_body: spec.response_body.map(limit_to_proto).transpose().within("responseBody")?,
+        })
+    }
+}
+
+impl FromProto for WafPolicy {
+    type Message = pb::WafPolicy;
+
+    fn from_proto(message: Self::Message) -> Converted<Self> {
+        let pb::WafPolicy {
+            metadata,
+            selector,
+            rule_set,
+            mode,
+            groups,
+            paranoia_level,
+            thresholds,
+            exclusions,
+            request_body,
+            response_body,
+        } = message;
+        if rule_set.is_empty() {
+            return Err(fault("rule_set", "is empty"));
+        }
+        Ok(Self {
+            api_version: API_VERSION.to_owned(),
+            kind: KIND.to_owned(),
+            metadata: Metadata::from_proto(required("metadata", metadata)?).within("metadata")?,
+            spec: WafPolicySpec {
+                selector: selector.map(Selector::from_proto).transpose().within("selector")?,
+                rule_set,
+                mode: mode_from_proto(mode)?,
+                groups: each("groups", groups, group_from_proto)?,
+                paranoia_level: paranoia_level.map(|level| number("paranoia_level", level)).transpose()?,
+                thresholds: thresholds
+                    .map(|pb::Thresholds { inbound, outbound }| Thresholds { inbound, outbound }),
+                exclusions: exclusions.into_iter().map(exclusion_from_proto).collect(),
+                request_body: limit_from_proto(required("request_body", request_body)?)
+                    .within("request_body")?,
+                response_body: response_body.map(limit_from_proto).transpose().within("response_body")?,
+            },
+        })
+    }
+}
+
+fn mode_to_proto(mode: Mode) -> i32 {
+    match mode {
+        Mode::Off => pb::WafMode::Off,
+        Mode::Detect => pb::WafMode::Detect,
+        Mode::Block => pb::WafMode::Block,
+    }
+    .into()
+}
+
+fn mode_from_proto(mode: i32) -> Converted<Mode> {
+    match pb::WafMode::try_from(mode) {
+        Ok(pb::WafMode::Off) => Ok(Mode::Off),
+        Ok(pb::WafMode::Detect) => Ok(Mode::Detect),
+        Ok(pb::WafMode::Block) => Ok(Mode::Block),
+        Ok(pb::WafMode::Unspecified) | Err(_) => {
+            Err(fault("mode", format!("{mode} is not a mode this version knows")))
+        }
+    }
+}
+
+fn group_to_proto(group: &GroupMode) -> pb::GroupMode {
+    pb::GroupMode { tag: group.tag.clone(), ids: group.ids.clone(), mode: mode_to_proto(group.mode) }
+}
+
+fn group_from_proto(group: pb::GroupMode) -> Converted<GroupMode> {
+    Ok(GroupMode { tag: group.tag, ids: group.ids, mode: mode_from_proto(group.mode)? })
+}
+
+fn exclusion_to_proto(exclusion: Exclusion) -> pb::Exclusion {
+    let Exclusion { ids, tag, target } = exclusion;
+    pb::Exclusion { ids, tag, target }
+}
+
+fn exclusion_from_proto(exclusion: pb::Exclusion) -> Exclusion {
+    let pb::Exclusion { ids, tag, target } = exclusion;
+    Exclusion { ids, tag, target }
+}
+
+fn limit_to_proto(limit: BodyLimit) -> Converted<pb::BodyLimit> {
+    let over = match limit.over {
+        OverLimit::Reject => pb::OverLimit::Reject,
+        OverLimit::InspectPrefix => pb::OverLimit::InspectPrefix,
+    };
+    Ok(pb::BodyLimit { max_bytes: number("maxBytes", limit.max_bytes)?, over: over.into() })
+}
+
+fn limit_from_proto(limit: pb::BodyLimit) -> Converted<BodyLimit> {
+    let over = match pb::OverLimit::try_from(limit.over) {
+        Ok(pb::OverLimit::Reject) => OverLimit::Reject,
+        Ok(pb::OverLimit::InspectPrefix) => OverLimit::InspectPrefix,
+        Ok(pb::OverLimit::Unspecified) | Err(_) => {
+            return Err(fault("over", format!("{} is not a choice this version knows", limit.over)));
+        }
+    };
+    Ok(BodyLimit { max_bytes: number("max_bytes", limit.max_bytes)?, over })
+}
