@@ -224,3 +224,25 @@ fn a_rule_set_that_does_not_parse_is_refused() {
     empty["spec"]["sources"] = json!([]);
     refused_at(&document(empty), "spec.sources");
 }
+
+#[test]
+fn a_rule_set_and_the_policy_that_names_it_are_compiled_as_in_a_sidecar() {
+    let rules = "SecRuleEngine On\nSecRequestBodyAccess On\n\
+                 SecRule ARGS \"@detectSQLi\" \"id:100,phase:2,deny,status:403,log,msg:'SQL',tag:'attack-sqli'\"\n";
+    let set = house::rule_set("shop/rules", rules);
+    assert!(errors(&set).is_empty(), "{:?}", errors(&set));
+    let mut documents = demo();
+    documents.push(set);
+    let index = clean(documents);
+    let spec = json!({
+        "selector": {"matchLabels": {"app": "gateway"}}, "ruleSet": "rules",
+        "groups": [{"tag": "attack-sqli", "mode": "detect"}],
+    });
+    assert_eq!(validate(&waf("shop/edge", spec), &index), Ok(()));
+    let found = errors(&house::rule_set(
+        "shop/rules",
+        &format!("{rules}SecRule ARGS \"@rx (\" \"id:101,phase:2,deny\"\n"),
+    ));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("test.conf:4"), "the place in the rule file is named: {}", found[0]);
+}

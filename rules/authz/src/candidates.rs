@@ -68,7 +68,7 @@ impl Candidates {
     /// The first rule, in the order of the policies, that is a candidate and satisfies `matches`.
     pub(crate) fn first(&self, facts: &Facts<'_>, mut matches: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut best: Option<u32> = None;
-        let mut search = |slots: &Slots| {
+        let search = |slots: &Slots| {
             for slot in slots {
                 if best.is_some_and(|best| best <= *slot) {
                     return;
@@ -79,30 +79,26 @@ impl Candidates {
                 }
             }
         };
-        if let Some(principal) = facts.principal() {
+        self.filed(facts).chain([&self.always]).for_each(search);
+        best
+    }
+
+    /// The lists of rules that demand something which this exchange has.
+    pub(crate) fn filed<'s>(&'s self, facts: &Facts<'_>) -> impl Iterator<Item = &'s Slots> + use<'s> {
+        let by_identity = facts.principal().map(|principal| {
             let accounts = self.accounts.get(principal.namespace());
             [
                 self.principals.get(principal),
                 accounts.and_then(|accounts| accounts.get(principal.service_account())),
                 self.namespaces.get(principal.namespace()),
             ]
-            .into_iter()
-            .flatten()
-            .for_each(&mut search);
-        }
-        if let Some(head) = facts.head
-            && !self.paths.is_empty()
-        {
+        });
+        let by_path = facts.head.filter(|_| !self.paths.is_empty()).map(|head| {
             let readings = facts.path(head);
             let loose = readings.loose.as_deref();
-            [Some(readings.canonical), loose]
-                .into_iter()
-                .flatten()
-                .filter_map(|path| self.paths.get(path))
-                .for_each(&mut search);
-        }
-        search(&self.always);
-        best
+            [self.paths.get(readings.canonical), loose.and_then(|path| self.paths.get(path))]
+        });
+        by_identity.into_iter().flatten().chain(by_path.into_iter().flatten()).flatten()
     }
 }
 

@@ -143,7 +143,8 @@ impl AuthorizationEngine {
         match first(&self.allow, facts, Action::Allow) {
             Some(rule) => Decision::Allow(Some(rule.id.clone())),
             None => {
-                Decision::Deny(nearest::not_allowed(&self.allow.rules, self.allow_policy.as_ref(), facts))
+                let (rules, file) = (&self.allow.rules, self.allow.file(facts));
+                Decision::Deny(nearest::not_allowed(rules, file, self.allow_policy.as_ref(), facts))
             }
         }
     }
@@ -160,10 +161,15 @@ impl Rules {
         Self { rules, requests, connections }
     }
 
+    fn file(&self, facts: &Facts<'_>) -> &Candidates {
+        if facts.head.is_some() { &self.requests } else { &self.connections }
+    }
+
     fn first(&self, facts: &Facts<'_>, action: Action) -> Option<&Rule> {
-        let file = if facts.head.is_some() { &self.requests } else { &self.connections };
         let rule = |slot: u32| usize::try_from(slot).ok().and_then(|slot| self.rules.get(slot));
-        file.first(facts, |slot| rule(slot).is_some_and(|rule| rule.matches(facts, action))).and_then(rule)
+        self.file(facts)
+            .first(facts, |slot| rule(slot).is_some_and(|rule| rule.matches(facts, action)))
+            .and_then(rule)
     }
 
     fn first_slowly(&self, facts: &Facts<'_>, action: Action) -> Option<&Rule> {

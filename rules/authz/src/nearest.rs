@@ -5,23 +5,31 @@ use std::cmp::Reverse;
 use palisade_model::documents::Action;
 use palisade_model::{Denial, Reason, RuleId};
 
+use crate::candidates::Candidates;
 use crate::compile::{Clause, Rule};
 use crate::condition::Condition;
 use crate::facts::Facts;
 
-/// Rules that are compared before the search gives up: a denial flood must not be dearer than the traffic it
-/// replaces, and the first thousand rules explain as well as all.
-pub const NEAREST_RULES: usize = 1_000;
+/// Rules that are compared: so many of those filed under what the exchange has, and so many of the first. A denial
+/// flood must not cost much more than the traffic it replaces.
+pub const NEAREST_RULES: usize = 100;
 
 /// The denial of an exchange that no ALLOW rule took. `fallback` is an ALLOW policy without rules, if that is all
 /// there is.
-pub(crate) fn not_allowed(rules: &[Rule], fallback: Option<&RuleId>, facts: &Facts<'_>) -> Denial {
-    let nearest = rules
-        .iter()
-        .take(NEAREST_RULES)
-        .map(|rule| (distance(rule, facts), rule))
-        .min_by_key(|(distance, _)| *distance);
-    let Some((_, rule)) = nearest else {
+pub(crate) fn not_allowed(
+    rules: &[Rule],
+    file: &Candidates,
+    fallback: Option<&RuleId>,
+    facts: &Facts<'_>,
+) -> Denial {
+    let filed = file.filed(facts).flatten().take(NEAREST_RULES).copied();
+    let first = (0u32..).take(rules.len().min(NEAREST_RULES));
+    let nearest = filed
+        .chain(first)
+        .filter_map(|slot| Some((slot, rules.get(usize::try_from(slot).ok()?)?)))
+        .map(|(slot, rule)| (distance(rule, facts), slot, rule))
+        .min_by_key(|(distance, slot, _)| (*distance, *slot));
+    let Some((_, _, rule)) = nearest else {
         let text = match fallback {
             Some(rule) => format!("{rule} is an ALLOW policy without rules, which denies everything"),
             None => "no ALLOW rule matched".to_owned(),

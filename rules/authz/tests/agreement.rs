@@ -79,7 +79,7 @@ fn policies() -> impl Strategy<Value = Vec<AuthorizationPolicy>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn the_file_of_rules_agrees_with_the_plain_walk(
@@ -147,4 +147,20 @@ fn the_nearest_rule_is_sought_among_the_first_rules_only() {
         };
         assert_eq!(denial.explanation.contains(&format!("rules[{place}]")), found, "{}", denial.explanation);
     }
+}
+
+#[test]
+fn the_nearest_rule_is_found_under_the_callers_own_name_wherever_it_stands() {
+    let rule = |account: &str, method: &str| json!({"from": [{"source": {"principals": [format!("td/ns/a/sa/{account}")]}}], "to": [{"operation": {"methods": [method]}}]});
+    let mut rules = vec![rule("z", "PUT"); 10 * NEAREST_RULES];
+    rules.push(rule("x", "PUT"));
+    let engine = engine(&[named("many", "ALLOW", Value::Array(rules))]);
+    let Decision::Deny(denial) = engine.http(&connection("td/ns/a/sa/x"), &exchange::get("/")) else {
+        panic!("allowed")
+    };
+    assert!(
+        denial.explanation.ends_with("rules[1000], whose operation.methods does not contain GET"),
+        "{}",
+        denial.explanation
+    );
 }
