@@ -3,6 +3,7 @@
 
 pub mod cookies;
 pub mod json;
+pub mod multipart;
 pub mod urlencoded;
 
 /// A name and a value, both as bytes from the request.
