@@ -1,6 +1,12 @@
 //! What `docs/seclang-support.md` calls refused is refused by the engine, and nothing else is.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
 
 mod exchange;
 
