@@ -91,7 +91,8 @@ struct Issuing<A> {
 impl<A: Attestor> Certificates for Issuing<A> {
     async fn issue(&self, request: Request<IssueRequest>) -> Result<Response<IssueResponse>, Status> {
         let now = SystemTime::now();
-        let peer = caller(request.extensions(), now).map_err(|error| Status::unauthenticated(error.to_string()))?;
+        let peer =
+            caller(request.extensions(), now).map_err(|error| Status::unauthenticated(error.to_string()))?;
         let IssueRequest { csr, join_secret } = request.into_inner();
         // First the request itself: a broken one must not use up a token.
         authority::check_request(&csr).map_err(|error| Status::invalid_argument(error.to_string()))?;
