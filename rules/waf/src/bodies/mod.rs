@@ -5,6 +5,7 @@ pub mod cookies;
 pub mod json;
 pub mod multipart;
 pub mod urlencoded;
+pub mod xml;
 
 /// A name and a value, both as bytes from the request.
 pub type Pair = (Vec<u8>, Vec<u8>);
