@@ -13,9 +13,12 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<Pair> {
     expected.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
 }
 
+/// A document, its text, its attributes.
+type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 #[test]
 fn text_and_attributes_are_read() {
-    let cases: &[(&str, &str, &[(&str, &str)])] = &[
+    let cases: &[Case] = &[
         ("<a/>", "", &[]),
         ("<a>x</a>", "x", &[]),
         (
