@@ -31,7 +31,7 @@ pub(crate) fn read<T: DeserializeOwned>(text: Text<'_>) -> Result<T, LoadError> 
             Ok(value) => return Ok(value),
         }
     }
-    read_yaml(text)
+    read_yaml(text, MAX_NODES)
 }
 
 /// Reads JSON. The error says whether it is about the content, the text being JSON.
@@ -56,14 +56,15 @@ fn read_json<T: DeserializeOwned>(text: Text<'_>) -> Result<T, (LoadError, bool)
     Ok(value)
 }
 
-fn read_yaml<T: DeserializeOwned>(text: Text<'_>) -> Result<T, LoadError> {
+fn read_yaml<T: DeserializeOwned>(text: Text<'_>, nodes: usize) -> Result<T, LoadError> {
     let mut path = String::new();
-    let read = serde_saphyr::with_deserializer_from_str_with_options(text.text, options(), |deserializer| {
-        serde_path_to_error::deserialize(deserializer).map_err(|error: serde_path_to_error::Error<_>| {
-            path = path_of(error.path());
-            error.into_inner()
-        })
-    });
+    let read =
+        serde_saphyr::with_deserializer_from_str_with_options(text.text, options(nodes), |deserializer| {
+            serde_path_to_error::deserialize(deserializer).map_err(|error: serde_path_to_error::Error<_>| {
+                path = path_of(error.path());
+                error.into_inner()
+            })
+        });
     read.map_err(|error| {
         let error = error.without_snippet();
         let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
@@ -89,12 +90,12 @@ fn one_line(message: &str) -> String {
 }
 
 /// What YAML may do here: no duplicate and no merged keys, only `true` and `false`, a few small anchors.
-fn options() -> Options {
+fn options(nodes: usize) -> Options {
     let mut options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: MAX_DEPTH,
             flow_nesting_limit: MAX_DEPTH,
-            max_nodes: MAX_NODES,
+            max_nodes: nodes,
             max_anchors: MAX_ANCHORS,
             max_aliases: MAX_ANCHORS,
             max_documents: 1,
@@ -110,4 +111,23 @@ fn options() -> Options {
     };
     options.alias_limits.max_total_replayed_events = MAX_REPLAYED_NODES;
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    #[test]
+    fn a_document_has_as_many_values_as_are_allowed_and_no_more() {
+        let read = |text: &str, nodes: usize| {
+            read_yaml::<IgnoredAny>(Text { file: "f", text, lines_before: 0 }, nodes).map(|_| ())
+        };
+        // A map, two keys, a text, a list of three.
+        let text = "a: b\nc: [1, 2, 3]\n";
+        assert!(read(text, 9).is_ok());
+        assert!(read(text, 8).is_ok());
+        assert!(read(text, 7).is_err());
+    }
 }

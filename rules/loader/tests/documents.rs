@@ -4,7 +4,9 @@
 
 use palisade_loader::LoadError;
 use palisade_loader::documents::parse;
-use palisade_loader::limits::{MAX_ANCHORS, MAX_DEPTH, MAX_DOCUMENTS, MAX_FILE_BYTES, MAX_NODES};
+use palisade_loader::limits::{
+    MAX_ANCHORS, MAX_DEPTH, MAX_DOCUMENTS, MAX_FILE_BYTES, MAX_NODES, MAX_REPLAYED_NODES,
+};
 use palisade_model::documents::Document;
 
 const ALLOW: &str = "\
@@ -169,11 +171,24 @@ fn a_document_is_refused_for_its_depth_only_past_the_limit() {
 }
 
 #[test]
-fn a_document_is_refused_for_its_values_only_past_the_limit() {
-    let list = |count: usize| with_extra(&format!("[{}]", "1,".repeat(count)));
-    let around = 14;
-    assert!(!is_budget(&refused(&list(MAX_NODES - around - 1))));
-    assert!(is_budget(&refused(&list(MAX_NODES))), "{}", refused(&list(MAX_NODES)));
+fn a_document_of_too_many_values_is_refused() {
+    // At and under the limit: the tests of the reader, which need not read so many.
+    let over = refused(&with_extra(&format!("[{}]", "1,".repeat(MAX_NODES))));
+    assert!(is_budget(&over), "{over}");
+}
+
+#[test]
+fn aliases_stand_for_as_many_values_as_are_allowed_and_no_more() {
+    // Eight aliases of a list; its start and end count.
+    let text = |values: usize| {
+        let list = vec!["x"; values / 8 - 2].join(",");
+        with_extra(&format!("[&a [{list}], {}]", ["*a"; 8].join(",")))
+    };
+    assert_eq!(MAX_REPLAYED_NODES % 8, 0);
+    assert!(!is_budget(&refused(&text(MAX_REPLAYED_NODES - 8))));
+    assert!(!is_budget(&refused(&text(MAX_REPLAYED_NODES))));
+    let over = refused(&text(MAX_REPLAYED_NODES + 8));
+    assert!(is_budget(&over), "{over}");
 }
 
 #[test]
@@ -199,6 +214,7 @@ fn anchors_repeat_a_few_lines_but_never_explode() {
         let list: Vec<String> = (0..count).map(|index| format!("&a{index} x")).collect();
         with_extra(&format!("[{}]", list.join(",")))
     };
+    assert!(!is_budget(&refused(&anchors(MAX_ANCHORS - 1))));
     assert!(!is_budget(&refused(&anchors(MAX_ANCHORS))));
     assert!(is_budget(&refused(&anchors(MAX_ANCHORS + 1))));
     assert!(

@@ -11,9 +11,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use palisade_loader::limits::MAX_DIRECTORY_ENTRIES;
 use palisade_loader::rule_set::read;
 use palisade_model::documents::{Metadata, RuleSet};
-use palisade_seclang::parse_rule_set;
+use palisade_seclang::{MAX_FILES, MAX_TOTAL_BYTES, parse_rule_set};
 
 fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
@@ -123,6 +124,45 @@ fn no_name_and_no_link_leads_outside_the_root() {
         assert!(message.contains("root") || message.contains("relative"), "{include}: {message}");
     }
     assert!(load(root.path(), &["fine.conf"]).is_ok(), "a link that stays inside is followed");
+}
+
+#[test]
+fn as_many_rule_files_and_directory_entries_as_are_allowed_are_looked_at_and_no_more() {
+    let root = directory(&[("many/0000.conf", "")]);
+    let fill = |folder: &str, from: usize, to: usize, ending: &str| {
+        for index in from..to {
+            fs::write(root.path().join(format!("rules/{folder}/{index:04}.{ending}")), "").unwrap();
+        }
+    };
+    fill("many", 1, MAX_FILES - 1, "conf");
+    assert_eq!(load(root.path(), &["many/*.conf"]).unwrap().spec.sources.len(), MAX_FILES - 1);
+    fill("many", MAX_FILES - 1, MAX_FILES, "conf");
+    assert_eq!(load(root.path(), &["many/*.conf"]).unwrap().spec.sources.len(), MAX_FILES);
+    fill("many", MAX_FILES, MAX_FILES + 1, "conf");
+    assert!(load(root.path(), &["many/*.conf"]).unwrap_err().contains("more than 1000 rule files"));
+
+    let root = directory(&[("one.conf", "")]);
+    let entries = |count: usize| {
+        let present = fs::read_dir(root.path().join("rules")).unwrap().count();
+        for index in present..count {
+            fs::hard_link(root.path().join("rules/one.conf"), root.path().join(format!("rules/{index}.x")))
+                .unwrap();
+        }
+        load(root.path(), &["*.conf"])
+    };
+    assert!(entries(MAX_DIRECTORY_ENTRIES - 1).is_ok());
+    assert!(entries(MAX_DIRECTORY_ENTRIES).is_ok());
+    assert!(entries(MAX_DIRECTORY_ENTRIES + 1).unwrap_err().contains("more than 10000 directory entries"));
+}
+
+#[test]
+fn the_files_of_a_rule_set_together_have_a_limit_before_they_are_in_memory() {
+    let half = "#".repeat(MAX_TOTAL_BYTES / 2);
+    let root = directory(&[("a.conf", &half), ("b.conf", &half), ("c.conf", "#")]);
+    assert!(load(root.path(), &["a.conf", "c.conf"]).is_ok());
+    assert!(load(root.path(), &["a.conf", "b.conf"]).is_ok());
+    let message = load(root.path(), &["a.conf", "b.conf", "c.conf"]).unwrap_err();
+    assert!(message.contains("c.conf: 1 bytes; 0 are allowed"), "{message}");
 }
 
 #[test]
