@@ -30,7 +30,7 @@ pub fn client_certificate(plane: &Plane, connection: &Connection) -> Option<Head
         return None;
     }
     let peer = connection.principal.as_ref()?.spiffe_uri();
-    let own = plane.identity.as_ref().map(|identity| identity.principal().spiffe_uri()).unwrap_or_default();
+    let own = plane.identity().map(|identity| identity.principal().spiffe_uri()).unwrap_or_default();
     HeaderValue::from_str(&format!("By={own};URI={peer}")).ok()
 }
 

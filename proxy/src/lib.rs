@@ -23,6 +23,8 @@
     )
 )]
 
+pub mod admin;
+pub mod certificates;
 pub mod deny;
 pub mod downstream;
 pub mod drain;
@@ -33,6 +35,7 @@ pub mod limits;
 pub mod listener;
 pub mod plane;
 pub mod policy;
+pub mod process;
 pub mod reference;
 pub mod sniff;
 pub mod telemetry;

@@ -2,10 +2,11 @@
 //!
 //! One value, made by whoever starts the process (the binary or a test) and passed by `Arc`. It decides nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use palisade_model::WorkloadId;
 
+use crate::certificates::Certificates;
 use crate::drain::Drain;
 use crate::limits::Gauge;
 use crate::policy::Current;
@@ -22,8 +23,9 @@ pub struct Plane {
     pub current: Current,
     /// Upstream connections; they outlive policies.
     pub pools: Arc<Pools>,
-    /// The workload's identity; none where no mesh is joined.
-    pub identity: Option<Identity>,
+    identity: OnceLock<Identity>,
+    /// Ordinary certificates of a gateway.
+    pub certificates: Arc<Certificates>,
     /// Records, counters and logs.
     pub telemetry: Telemetry,
     /// The way out.
@@ -43,11 +45,24 @@ impl Plane {
             workload,
             current,
             pools,
-            identity,
+            identity: identity.map_or_else(OnceLock::new, OnceLock::from),
+            certificates: Arc::default(),
             telemetry,
             drain: Arc::default(),
             connections: Arc::default(),
             buffered: Arc::default(),
         })
+    }
+
+    /// The workload's identity; none where no mesh is joined, or not yet.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.get()
+    }
+
+    /// The mesh was joined. Once: a later SVID is a rotation of the identity's store.
+    pub fn join(&self, identity: Identity) {
+        if self.identity.set(identity).is_err() {
+            tracing::warn!("this process has an identity already");
+        }
     }
 }

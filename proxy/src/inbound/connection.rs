@@ -61,6 +61,10 @@ pub async fn serve(plane: Arc<Plane>, listening: Arc<Listening>, accepted: Accep
         (_, Direction::Inbound) => {
             inbound(&plane, &listening, &active, connection.clone(), stream, guest).await
         }
+        (ListenerRole::Gateway { certificates, .. }, _) if !certificates.is_empty() => {
+            let edge = connection.clone();
+            ordinary_tls(&plane, &listening, &active, edge, stream, guest, certificates).await
+        }
         (_, Direction::Outbound | Direction::Gateway) => {
             plain(&plane, &listening, &active, connection.clone(), stream, guest).await
         }
@@ -83,7 +87,7 @@ async fn inbound(
     stream: TcpStream,
     guest: Guest,
 ) -> Result<(), Refusal> {
-    let identity = plane.identity.as_ref().ok_or(Transport::NoIdentity)?;
+    let identity = plane.identity().ok_or(Transport::NoIdentity)?;
     match sniff::peek(&stream, active.duration(|limits| limits.handshake_timeout_ms)).await {
         Ok(Sniffed::Tls) => {}
         Ok(Sniffed::Closed) | Err(_) => return Ok(()),
@@ -149,6 +153,48 @@ async fn plain(
     Ok(())
 }
 
+/// Ordinary TLS at the edge: a certificate by SNI, no client certificate.
+async fn ordinary_tls(
+    plane: &Arc<Plane>,
+    listening: &Arc<Listening>,
+    active: &Active,
+    mut connection: Connection,
+    stream: TcpStream,
+    guest: Guest,
+    names: &[String],
+) -> Result<(), Refusal> {
+    let config = plane.certificates.server_config(names).map_err(|error| {
+        tracing::error!(%error, listener = listening.name, "no TLS configuration");
+        Transport::Handshake
+    })?;
+    let limit = active.duration(|limits| limits.handshake_timeout_ms);
+    match sniff::peek(&stream, limit).await {
+        Ok(Sniffed::Tls) => {}
+        Ok(Sniffed::Closed) | Err(_) => return Ok(()),
+        Ok(Sniffed::Silent) => return Err(Transport::HandshakeTimeout.into()),
+        Ok(_) => return Err(Transport::Plaintext.into()),
+    }
+    let stream = match tokio::time::timeout(limit, TlsAcceptor::from(config).accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, peer = %connection.peer, "no TLS");
+            return Err(Transport::Handshake.into());
+        }
+        Err(_) => return Err(Transport::HandshakeTimeout.into()),
+    };
+    let (_, session) = stream.get_ref();
+    let http2 = session.alpn_protocol() == Some(tls::H2);
+    connection.tls = true;
+    connection.sni = session.server_name().map(str::to_owned);
+    let downstream = Downstream::new(plane.clone(), listening.clone(), connection);
+    if http2 {
+        serve::http2(stream, downstream, active, guest).await;
+    } else {
+        serve::http1(stream, downstream, active, guest).await;
+    }
+    Ok(())
+}
+
 /// Where opaque bytes go.
 enum Target {
     Application,
@@ -166,8 +212,7 @@ where
     let mut permit = permit(&downstream)?;
     let pool = destination(&active, &permit, &downstream, &target)?;
     let limit = active.duration(|limits| limits.connect_timeout_ms);
-    let mut upstream =
-        upstream::open_tcp(&pool, plane.identity.as_ref(), tls::TCP, limit).await.map_err(fault)?;
+    let mut upstream = upstream::open_tcp(&pool, plane.identity(), tls::TCP, limit).await.map_err(fault)?;
     let started = Instant::now();
     let mut copy = std::pin::pin!(tokio::io::copy_bidirectional(&mut stream, &mut upstream));
     let ended: io::Result<(u64, u64)> = loop {

@@ -101,6 +101,11 @@ impl Current {
         self.swaps.send_modify(|swaps| *swaps += 1);
     }
 
+    /// Puts in force what holds until there is a first policy; it does not count as one.
+    pub fn store_before_policy(&self, active: Active) {
+        self.active.store(Arc::new(active));
+    }
+
     /// How often a policy was put in force.
     pub fn swaps(&self) -> u64 {
         *self.swaps.borrow()

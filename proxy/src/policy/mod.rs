@@ -7,5 +7,9 @@
 //! ```
 
 mod active;
+pub mod control_plane;
+pub mod file;
+pub mod state_dir;
+pub mod update;
 
 pub use active::{Active, Current};

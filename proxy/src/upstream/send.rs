@@ -127,7 +127,7 @@ async fn attempt(
     wire: Wire,
     mut request: Request<InBody>,
 ) -> Result<(Response<Incoming>, Lease), Upstream> {
-    let identity = downstream.plane.identity.as_ref();
+    let identity = downstream.plane.identity();
     let limit = active.duration(|limits| limits.connect_timeout_ms);
     let mut fresh = false;
     let mut fault = Upstream::NoEndpoint;

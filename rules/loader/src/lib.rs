@@ -17,6 +17,7 @@
     )
 )]
 
+pub mod bootstrap;
 pub mod documents;
 mod error;
 mod file;
@@ -26,6 +27,7 @@ pub mod rule_set;
 mod version;
 mod yaml;
 
+pub use bootstrap::Bootstrap;
 pub use error::LoadError;
 pub use policy_file::PolicyFile;
 pub use version::version_of;

@@ -56,6 +56,18 @@ pub fn trust_domain_of_root(certificate: &CertificateDer<'_>) -> Result<String, 
     spiffe::parse_trust_domain_uri(single_uri(&parsed)?)
 }
 
+/// The DNS names of an ordinary server certificate, in lower case. No workload certificate is judged by them.
+pub fn dns_names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, IdentityError> {
+    let parsed = parse(certificate)?;
+    let names = parsed.subject_alternative_name().map_err(|_| refused("malformed subjectAltName"))?;
+    let names = names.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+    let dns = names.iter().filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        _ => None,
+    });
+    Ok(dns.collect())
+}
+
 /// Seconds since the epoch until which a certificate of any kind is valid.
 pub(crate) fn not_after_of(certificate: &CertificateDer<'_>) -> Result<i64, IdentityError> {
     Ok(parse(certificate)?.validity().not_after.timestamp())

@@ -4,6 +4,8 @@
 //! (no file descriptors) pauses instead of spinning; a drain ends the accept loop; a connection whose original
 //! destination is the listener itself is closed, since it would loop.
 
+mod set;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use palisade_model::policy::Listener;
 use palisade_model::{Connection, Direction};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+
+pub use set::{BindError, ListenerSet, Prepared};
 
 use crate::deny::{Limit, Refusal, Transport};
 use crate::downstream::Listening;

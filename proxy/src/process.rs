@@ -1,0 +1,196 @@
+//! The process: what is asked for on the command line, until it drained.
+//!
+//! ```text
+//!   --policy FILE                      standalone: the file, hot-reloaded
+//!   --control-plane ADDR --workload …  identity and policy from the control plane, or from the state directory
+//! ```
+//! Promises: it fails at the start rather than run with less than was asked; once it runs, only a signal ends it, and
+//! then every accepted request is finished within the drain's limit.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use palisade_identity::{IdentityError, IdentityStore};
+use palisade_loader::{Bootstrap, LoadError, bootstrap};
+use palisade_model::WorkloadId;
+use palisade_rules::Engine;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::admin;
+use crate::listener::BindError;
+use crate::plane::Plane;
+use crate::policy::file::{self, FileError};
+use crate::policy::state_dir::{StateDir, StateError};
+use crate::policy::update::Updater;
+use crate::policy::{Active, control_plane};
+use crate::telemetry::Telemetry;
+use crate::tls::Identity;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the policy comes from.
+    pub source: Source,
+    /// Where the admin pages are served, beside what a file says.
+    pub admin: Option<SocketAddr>,
+    /// A UNIX socket for the admin pages.
+    pub admin_socket: Option<PathBuf>,
+    /// Whether every exchange is logged.
+    pub access_log: bool,
+}
+
+/// Where the policy comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A policy file.
+    File(PathBuf),
+    /// The control plane.
+    ControlPlane(Box<Joined>),
+}
+
+/// How a control plane is joined.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// Its `host:port`.
+    pub address: String,
+    /// The join token, for the first identity.
+    pub join_token_file: Option<PathBuf>,
+    /// Whose policy is asked for.
+    pub workload: WorkloadId,
+    /// What survives a restart.
+    pub state_dir: PathBuf,
+    /// The process's own listeners.
+    pub bootstrap: Option<PathBuf>,
+}
+
+/// Why the process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The policy file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Another file.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The state directory.
+    #[error("state directory: {0}")]
+    State(#[from] StateError),
+    /// The identity.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A listener.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The admin pages.
+    #[error("admin: {0}")]
+    Admin(std::io::Error),
+    /// Signals.
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+    /// A file that must be readable.
+    #[error("{0}: {1}")]
+    Read(PathBuf, std::io::Error),
+}
+
+/// Runs until a signal, then drains.
+pub async fn run(options: Options) -> Result<(), ProcessError> {
+    // First, so that a signal during the start is not lost.
+    let mut signals = Signals::new().map_err(ProcessError::Signals)?;
+    let updater = match &options.source {
+        Source::File(path) => standalone(path.clone(), &options).await?,
+        Source::ControlPlane(joined) => joined_mesh(joined, &options).await?,
+    };
+    if let Some(path) = &options.admin_socket {
+        admin::listen_unix(path, updater.clone()).map_err(ProcessError::Admin)?;
+    }
+    signals.wait().await;
+    drain(updater.plane()).await;
+    Ok(())
+}
+
+async fn standalone(path: PathBuf, options: &Options) -> Result<Arc<Updater>, ProcessError> {
+    let file = file::load(&path).await?;
+    let identity = match &file.identity {
+        Some(files) => Some(Identity::new(IdentityStore::new(file::svid(files)?))?),
+        None => None,
+    };
+    let workload = file.policy.workload.clone();
+    let telemetry = Telemetry::new(&workload, None, options.access_log);
+    let plane = Plane::new(workload, identity, telemetry);
+    let certificates = file.certificates.as_deref();
+    if let Some(directory) = certificates {
+        plane.certificates.watch(directory.to_owned());
+    }
+    let updater = Updater::new(plane, Vec::new(), None, file.identity.is_some());
+    updater.put(Arc::new(file.policy.clone()), &file.version).await.map_err(FileError::Update)?;
+    serve_admin(options.admin.or(file.admin), &updater).await?;
+    tokio::spawn(file::watch(path, file, updater.clone()));
+    Ok(updater)
+}
+
+async fn joined_mesh(joined: &Joined, options: &Options) -> Result<Arc<Updater>, ProcessError> {
+    let bootstrap = match &joined.bootstrap {
+        Some(path) => bootstrap::load(path)?,
+        None => Bootstrap::default(),
+    };
+    let state_dir = StateDir::open(&joined.state_dir)?;
+    let token = match &joined.join_token_file {
+        Some(path) => {
+            Some(std::fs::read_to_string(path).map_err(|error| ProcessError::Read(path.clone(), error))?)
+        }
+        None => None,
+    };
+    let telemetry = Telemetry::new(&joined.workload, None, options.access_log);
+    let plane = Plane::new(joined.workload.clone(), None, telemetry);
+    if bootstrap.fail_open {
+        tracing::warn!("failOpen is set: traffic passes unjudged until there is a policy");
+        plane.current.store_before_policy(Active::bare(Engine::fail_open(joined.workload.clone())));
+    }
+    if let Some(directory) = &bootstrap.certificates {
+        plane.certificates.watch(directory.clone());
+    }
+    let updater = Updater::new(plane, bootstrap.listeners.clone(), Some(state_dir.clone()), true);
+    let mesh = control_plane::Mesh::new(&joined.address, token.as_deref(), state_dir, updater.clone())?;
+    mesh.recall().await;
+    updater.open_own().await?;
+    serve_admin(options.admin.or(bootstrap.admin), &updater).await?;
+    tokio::spawn(mesh.run());
+    Ok(updater)
+}
+
+async fn serve_admin(address: Option<SocketAddr>, updater: &Arc<Updater>) -> Result<(), ProcessError> {
+    let Some(address) = address else { return Ok(()) };
+    let bound = admin::listen(address, updater.clone()).await.map_err(ProcessError::Admin)?;
+    tracing::info!(address = %bound, "admin pages");
+    Ok(())
+}
+
+/// Stops accepting and waits for what was accepted.
+async fn drain(plane: &Plane) {
+    let deadline = plane.current.load().duration(|limits| limits.drain_timeout_ms);
+    tracing::info!(open = plane.drain.open(), "draining");
+    plane.drain.start();
+    let left = plane.drain.finished(deadline).await;
+    if left > 0 {
+        tracing::warn!(left, "the drain's time is over; connections are closed");
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
