@@ -50,6 +50,10 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = default_workers())]
     workers: usize,
 
+    /// Export permitted exchanges too, beside refusals and detections.
+    #[arg(long, requires = "control_plane")]
+    export_flows: bool,
+
     /// Log every exchange.
     #[arg(long)]
     access_log: bool,
@@ -111,6 +115,7 @@ fn options(arguments: Arguments) -> anyhow::Result<Options> {
         source,
         admin: arguments.admin,
         admin_socket: arguments.admin_socket,
+        export_flows: arguments.export_flows,
         access_log: arguments.access_log,
     })
 }

@@ -15,6 +15,7 @@ use palisade_identity::{IdentityError, IdentityStore};
 use palisade_loader::{Bootstrap, LoadError, bootstrap};
 use palisade_model::WorkloadId;
 use palisade_rules::Engine;
+use palisade_telemetry::ExporterOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin;
@@ -24,7 +25,7 @@ use crate::policy::file::{self, FileError};
 use crate::policy::state_dir::{StateDir, StateError};
 use crate::policy::update::Updater;
 use crate::policy::{Active, control_plane};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{OtlpSink, Telemetry};
 use crate::tls::Identity;
 
 /// What is asked for.
@@ -36,6 +37,8 @@ pub struct Options {
     pub admin: Option<SocketAddr>,
     /// A UNIX socket for the admin pages.
     pub admin_socket: Option<PathBuf>,
+    /// Whether permitted exchanges are exported too, beside refusals and detections.
+    pub export_flows: bool,
     /// Whether every exchange is logged.
     pub access_log: bool,
 }
@@ -141,7 +144,9 @@ async fn joined_mesh(joined: &Joined, options: &Options) -> Result<Arc<Updater>,
         }
         None => None,
     };
-    let telemetry = Telemetry::new(&joined.workload, None, options.access_log);
+    let (exporter, export) = palisade_telemetry::exporter::exporter(ExporterOptions::default());
+    let sink = OtlpSink::new(exporter, options.export_flows);
+    let telemetry = Telemetry::new(&joined.workload, Some(sink), options.access_log);
     let plane = Plane::new(joined.workload.clone(), None, telemetry);
     if bootstrap.fail_open {
         tracing::warn!("failOpen is set: traffic passes unjudged until there is a policy");
@@ -155,6 +160,7 @@ async fn joined_mesh(joined: &Joined, options: &Options) -> Result<Arc<Updater>,
     mesh.recall().await;
     updater.open_own().await?;
     serve_admin(options.admin.or(bootstrap.admin), &updater).await?;
+    tokio::spawn(export.run(joined.workload.clone(), mesh.channels()));
     tokio::spawn(mesh.run());
     Ok(updater)
 }

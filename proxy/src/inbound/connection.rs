@@ -137,10 +137,16 @@ async fn plain(
     active: &Active,
     connection: Connection,
     stream: TcpStream,
-    guest: Guest,
+    mut guest: Guest,
 ) -> Result<(), Refusal> {
     let patience = active.duration(|limits| limits.header_timeout_ms);
-    let spoken = match sniff::peek(&stream, patience).await {
+    let peeked = tokio::select! {
+        biased;
+        peeked = sniff::peek(&stream, patience) => peeked,
+        // Nothing was asked yet: nothing is owed.
+        () = guest.told() => return Ok(()),
+    };
+    let spoken = match peeked {
         Ok(Sniffed::Closed) | Err(_) => return Ok(()),
         Ok(sniffed) => sniff::decide(listening.protocol(), sniffed),
     };
@@ -213,6 +219,7 @@ where
     let pool = destination(&active, &permit, &downstream, &target)?;
     let limit = active.duration(|limits| limits.connect_timeout_ms);
     let mut upstream = upstream::open_tcp(&pool, plane.identity(), tls::TCP, limit).await.map_err(fault)?;
+    plane.telemetry.metrics.splicing(&downstream);
     let started = Instant::now();
     let mut copy = std::pin::pin!(tokio::io::copy_bidirectional(&mut stream, &mut upstream));
     let ended: io::Result<(u64, u64)> = loop {

@@ -5,6 +5,7 @@
 //! kept before it is used; every policy is answered with what became of it.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +15,7 @@ use palisade_identity::{IdentityError, IdentityStore, JoinToken, Svid, channel, 
 use palisade_model::Policy;
 use palisade_xds::client::{Client, ClientOptions, PolicyUpdate};
 use tokio::sync::mpsc;
+use tonic::transport::Channel;
 
 use super::state_dir::{KeptIdentity, StateDir};
 use super::update::Updater;
@@ -84,8 +86,8 @@ impl Mesh {
     pub async fn run(self) {
         let store = self.enrolled().await;
         let mesh = Arc::new(self);
-        tokio::spawn(mesh.clone().renew(store.clone()));
-        mesh.follow(store).await;
+        tokio::spawn(mesh.clone().renew(store));
+        mesh.follow().await;
     }
 
     async fn enrolled(&self) -> Arc<IdentityStore> {
@@ -145,21 +147,37 @@ impl Mesh {
         Ok(())
     }
 
-    async fn follow(&self, store: Arc<IdentityStore>) {
+    /// Makes a channel to the control plane with the SVID in use; fails while there is none.
+    pub fn channels(
+        &self,
+    ) -> impl FnMut() -> Pin<Box<dyn Future<Output = Result<Channel, IdentityError>> + Send>> + Send + use<>
+    {
+        let (address, plane) = (self.address.clone(), self.updater.plane().clone());
+        move || {
+            let (address, plane) = (address.clone(), plane.clone());
+            Box::pin(async move {
+                let identity =
+                    plane.identity().ok_or_else(|| IdentityError::Service("no identity yet".to_owned()))?;
+                let store = identity.store();
+                let expected = control_plane_principal(store.current().principal().trust_domain())?;
+                channel::connect(&address, store.client_config(vec![expected], &[b"h2"])?).await
+            })
+        }
+    }
+
+    async fn follow(&self) {
         let (sender, mut updates) = mpsc::channel::<PolicyUpdate>(1);
         let last_good = self.updater.plane().current.load().policy.clone();
         let Some(client) = self.client(last_good) else { return };
-        let address = self.address.clone();
-        tokio::spawn(client.run(
-            move || {
-                let (address, store) = (address.clone(), store.clone());
-                async move {
-                    let expected = control_plane_principal(store.current().principal().trust_domain())?;
-                    channel::connect(&address, store.client_config(vec![expected], &[b"h2"])?).await
-                }
-            },
-            sender,
-        ));
+        let mut status = client.status();
+        let plane = self.updater.plane().clone();
+        tokio::spawn(async move {
+            while status.changed().await.is_ok() {
+                let connected = status.borrow_and_update().connected;
+                plane.telemetry.metrics.control_plane.set(i64::from(connected));
+            }
+        });
+        tokio::spawn(client.run(self.channels(), sender));
         while let Some(update) = updates.recv().await {
             match self.updater.put(update.policy.clone(), &update.version).await {
                 Ok(()) => update.accept(),

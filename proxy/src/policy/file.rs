@@ -92,7 +92,7 @@ async fn reload(path: &Path, updater: &Updater) -> Option<PolicyFile> {
             Some(file)
         }
         Err(error) => {
-            updater.plane().telemetry.metrics.rejected.inc();
+            updater.plane().telemetry.metrics.policy_arrived(false);
             tracing::warn!(%error, "policy file refused; the policy before stays in force");
             None
         }

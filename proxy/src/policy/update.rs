@@ -73,11 +73,11 @@ impl Updater {
         let metrics = &self.plane.telemetry.metrics;
         match &result {
             Ok(()) => {
-                metrics.swaps.inc();
+                metrics.policy_arrived(true);
                 tracing::info!(version, "policy in force");
             }
             Err(error) => {
-                metrics.rejected.inc();
+                metrics.policy_arrived(false);
                 tracing::warn!(version, %error, "policy refused; the one before stays in force");
             }
         }

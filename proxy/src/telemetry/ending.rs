@@ -182,7 +182,7 @@ impl Ending {
             self.refusal.as_ref(),
         );
         if let Some(refusal) = &self.refusal {
-            telemetry.metrics.refused(&self.downstream.connection.listener, refusal.as_str());
+            telemetry.metrics.refused(&self.downstream.connection.listener, refusal);
             telemetry.log(refusal, &self.text, &self.downstream.connection);
         } else if !telemetry.wants_flows() && judgement.as_ref().is_none_or(|facts| facts.matches.is_empty())
         {

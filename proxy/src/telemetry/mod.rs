@@ -12,9 +12,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use palisade_model::record::{ConnectionFacts, Inspection, RECORD_VERSION, ResponseFacts, VerdictFacts};
 use palisade_model::{Connection, Denial, Reason, RequestRecord, WorkloadId};
+use palisade_telemetry::Exporter;
 
 pub use ending::Ending;
-pub use metrics::{Metrics, SeriesCache};
+pub use metrics::{Metrics, Now, SeriesCache};
 
 use crate::deny::Refusal;
 use crate::downstream::Downstream;
@@ -30,6 +31,41 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
 
     /// Whether records of permitted exchanges are wanted too.
     fn wants_flows(&self) -> bool;
+
+    /// What was dropped: because the queue was full, because nobody took it, because another event stands for it.
+    fn dropped(&self) -> (u64, u64, u64) {
+        (0, 0, 0)
+    }
+}
+
+/// Exports records as OTLP logs.
+#[derive(Debug)]
+pub struct OtlpSink {
+    exporter: Exporter,
+    flows: bool,
+}
+
+impl OtlpSink {
+    /// `flows`: whether permitted exchanges are exported too.
+    pub fn new(exporter: Exporter, flows: bool) -> Arc<Self> {
+        Arc::new(Self { exporter, flows })
+    }
+}
+
+impl Sink for OtlpSink {
+    fn record(&self, record: RequestRecord) {
+        let now_ms = record.time_ms;
+        // What is dropped is counted by the exporter.
+        let _ = self.exporter.event(record, None, now_ms);
+    }
+
+    fn wants_flows(&self) -> bool {
+        self.flows
+    }
+
+    fn dropped(&self) -> (u64, u64, u64) {
+        (self.exporter.dropped(), self.exporter.undelivered(), self.exporter.sampled())
+    }
 }
 
 /// Records, counters and logs of the process.
@@ -53,6 +89,12 @@ impl Telemetry {
         self.access_log || self.sink.as_ref().is_some_and(|sink| sink.wants_flows())
     }
 
+    /// The exposition text of the counters.
+    pub fn exposition(&self, mut now: Now<'_>) -> String {
+        now.exporter = self.sink.as_ref().map_or((0, 0, 0), |sink| sink.dropped());
+        self.metrics.text(now)
+    }
+
     /// Whether refusals are told to anybody but counters and logs, with the request's headers.
     pub fn wants_headers(&self) -> bool {
         self.sink.is_some()
@@ -66,7 +108,7 @@ impl Telemetry {
         connection: &Connection,
         refusal: &Refusal,
     ) {
-        self.metrics.refused(&connection.listener, refusal.as_str());
+        self.metrics.refused(&connection.listener, refusal);
         let reference = Reference::next().text();
         self.log(refusal, &reference, connection);
         let Some(sink) = &self.sink else { return };
@@ -89,11 +131,7 @@ impl Telemetry {
     /// An opaque connection that was spliced has ended.
     pub fn spliced(&self, downstream: &Downstream, policy_version: &str, response: ResponseFacts) {
         let facts = self.sink.as_ref().filter(|sink| sink.wants_flows());
-        self.metrics.spliced(
-            &downstream.connection.listener,
-            response.request_bytes,
-            response.response_bytes,
-        );
+        self.metrics.spliced(downstream, response.request_bytes, response.response_bytes);
         let Some(sink) = facts else { return };
         sink.record(RequestRecord {
             version: RECORD_VERSION,

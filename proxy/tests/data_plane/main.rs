@@ -10,5 +10,7 @@
 )]
 
 mod framing;
+mod mesh;
 mod plain;
+mod swap;
 mod world;

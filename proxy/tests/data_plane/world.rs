@@ -193,6 +193,10 @@ impl RawClient {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
+    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.stream.write_all(bytes.as_ref()).await
+    }
+
     async fn more(&mut self) -> usize {
         let mut piece = vec![0; 16384];
         let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut piece)).await.expect("no answer");

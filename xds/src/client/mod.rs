@@ -11,7 +11,7 @@
 mod backoff;
 mod driver;
 mod request;
-pub(crate) mod state;
+mod state;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,7 +6,7 @@
 //! sidecar skips versions instead of queueing them. It does not know certificates: [`Authorize`] does.
 
 mod service;
-pub(crate) mod stream;
+mod stream;
 
 use std::sync::Arc;
 

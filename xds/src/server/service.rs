@@ -123,8 +123,7 @@ impl OpenStream {
                 let events = self.state.on_request(request, snapshot.as_deref())?;
                 self.report(events);
             }
-            let confirmed = self.state.plan(snapshot.as_deref())?;
-            self.report(confirmed.into_iter().collect());
+            self.state.plan(snapshot.as_deref())?;
             tokio::select! {
                 permit = responses.reserve(), if self.state.has_response() => match permit {
                     Ok(permit) => if let Some(response) = self.state.next_response() {

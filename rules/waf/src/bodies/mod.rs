@@ -3,7 +3,6 @@
 
 pub mod cookies;
 pub mod json;
-pub mod multipart;
 pub mod urlencoded;
 pub mod xml;
 

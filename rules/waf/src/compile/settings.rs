@@ -6,9 +6,8 @@ use palisade_seclang::{EngineMode, Setting};
 
 use super::modes::Modes;
 use crate::act::weaker;
-use crate::bodies::json;
 use crate::engine::Settings;
-use crate::limits::{ARGUMENTS, WORK_UNITS};
+use crate::limits::{ARGUMENTS, JSON_DEPTH, WORK_UNITS};
 
 /// Media types of response bodies that are inspected unless the rule set names others: ModSecurity's recommended
 /// list, and JSON, which is what today's services leak through.
@@ -35,7 +34,7 @@ pub(super) fn of(policy: &WafPolicySpec, modes: &Modes) -> Settings {
         response_body_access: policy.response_body.is_some(),
         response_types: RESPONSE_TYPES.map(str::to_owned).to_vec(),
         arguments_limit: ARGUMENTS,
-        json_depth: json::DEPTH_LIMIT,
+        json_depth: JSON_DEPTH,
         pinned,
         judges_body_errors: false,
         work_units: WORK_UNITS,
@@ -54,7 +53,7 @@ pub(super) fn apply(settings: &mut Settings, setting: &Setting) -> Result<(), St
         }
         S::SecRequestBodyJsonDepthLimit(depth) => {
             let depth = usize::try_from(*depth).unwrap_or(usize::MAX);
-            settings.json_depth = depth.min(json::DEPTH_LIMIT);
+            settings.json_depth = depth.min(JSON_DEPTH);
         }
         S::SecResponseBodyMimeType(types) => {
             if settings.response_types == RESPONSE_TYPES {
