@@ -34,6 +34,8 @@ mod fragment;
 mod kind;
 pub mod limits;
 pub mod server;
+#[cfg(test)]
+mod simulation;
 mod snapshot;
 
 #[allow(missing_docs, clippy::all, rustdoc::all)]

@@ -57,6 +57,13 @@ const STEPS: &[Step] = &[
         counts: false,
     },
     Step {
+        name: "fuzz smoke",
+        program: "cargo",
+        arguments: &["run", "--quiet", "--package", "xtask", "--", "fuzz", "--seconds", "5"],
+        environment: &[],
+        counts: false,
+    },
+    Step {
         name: "demo",
         program: "cargo",
         arguments: &["run", "--quiet", "--package", "xtask", "--", "demo", "--once"],

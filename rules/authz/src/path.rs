@@ -121,11 +121,11 @@ impl Segment {
 
 /// Why no canonical path contains this text, if none does. `complete`: whether the text reaches the end of the path.
 fn never_canonical(literal: &str, complete: bool) -> Option<&'static str> {
-    if let Some(byte) = literal.bytes().find(|byte| matches!(byte, b'?' | b'#' | b'\\' | 0..=0x20 | 0x7f..)) {
+    if let Some(byte) = literal.bytes().find(|byte| !in_path(*byte)) {
         return Some(match byte {
             b'?' => "the query is not part of the path",
             b'#' => "a fragment is never sent",
-            _ => "write control characters, spaces, backslashes and other than ASCII as %XX",
+            _ => "a byte that RFC 3986 does not allow in a path is compared as %XX",
         });
     }
     if literal.contains("//") {
@@ -155,6 +155,11 @@ fn never_canonical(literal: &str, complete: bool) -> Option<&'static str> {
         }
     }
     None
+}
+
+/// A `/`, a `%`, or a `pchar` (RFC 3986 §3.3).
+fn in_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte)
 }
 
 fn hex_pair(pair: &[u8]) -> Option<u8> {
@@ -273,6 +278,10 @@ mod tests {
             "{*}",
             "/a*/{*}",
             "/{*}/../x",
+            "/(x|y)",
+            "/a[0]",
+            "/^a",
+            "/{*}/a\"",
         ] {
             assert!(PathPattern::parse(text).is_err(), "{text:?} was taken");
         }

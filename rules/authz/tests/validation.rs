@@ -6,7 +6,10 @@ mod exchange;
 
 use exchange::policy;
 use palisade_authz::{AuthorizationEngine, RULES, validate};
+use palisade_http::EncodedSlash;
+use palisade_http::path::normalise;
 use palisade_model::documents::AuthorizationPolicy;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn problems(policy: &AuthorizationPolicy) -> Vec<String> {
@@ -103,4 +106,20 @@ fn the_number_of_rules_is_limited() {
     };
     assert!(with(RULES - 1).is_ok() && with(RULES).is_ok());
     assert_eq!(with(RULES + 1).unwrap_err().error.path, "spec.rules");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// A path pattern that no request can have would be a DENY that never fires, or a dead ALLOW.
+    #[test]
+    fn the_paths_of_policies_are_the_paths_that_requests_can_have(
+        path in "/([ab.;|\"^~!$'(),=:@é]|%2[5fFeE0]|%6[1a]|%|/|\\.\\./){0,8}",
+    ) {
+        let admitted = problems(&policy("DENY", json!([{"to": [{"operation": {"paths": [path]}}]}]))).is_empty();
+        // Requests for what cannot be read are refused before any policy is asked.
+        if let Ok(canonical) = normalise(&path, EncodedSlash::Keep) {
+            prop_assert_eq!(admitted, canonical == path, "canonical is {}", canonical);
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! The facts of one exchange, as variables show them: made once from the heads and bodies, then only read.
 //!
 //! `REQUEST_URI`, `REQUEST_FILENAME` and `REQUEST_BASENAME` are made from the canonical path, which is what is
-//! forwarded; `REQUEST_LINE`, `REQUEST_URI_RAW` and the headers are the bytes as they came. Headers keep their order
-//! and their spelling.
+//! forwarded, the latter two percent-decoded as the application sees them (and as ModSecurity 2 shows them);
+//! `REQUEST_LINE`, `REQUEST_URI_RAW` and the headers are the bytes as they came. Headers keep their order and their
+//! spelling.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::Version;
@@ -144,15 +145,16 @@ impl RequestFacts {
             args_get.push(name, value);
         }
         let (cookies, cookies_over) = read_cookies(&headers);
-        let basename = head.path.rsplit(['/', '\\']).next().unwrap_or_default();
+        let filename = percent_decoded(head.path.as_bytes());
+        let basename = filename.rsplit(|byte| matches!(byte, b'/' | b'\\')).next().unwrap_or_default();
         Self {
             protocol: line_protocol(&line).unwrap_or_else(|| Bytes::from_static(protocol.as_bytes())),
             line,
             method: Bytes::copy_from_slice(head.method.as_str().as_bytes()),
             uri,
             uri_raw,
-            basename: Bytes::copy_from_slice(basename.as_bytes()),
-            filename: Bytes::copy_from_slice(head.path.as_bytes()),
+            basename: filename.slice_ref(basename),
+            filename,
             query,
             server_name: Bytes::copy_from_slice(head.authority.host.as_bytes()),
             headers,
@@ -223,6 +225,30 @@ impl ResponseFacts {
         let value = self.headers.first(b"content-type").map(Bytes::as_ref).unwrap_or_default();
         value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
     }
+}
+
+/// A path with its escapes decoded; what is no escape stays.
+fn percent_decoded(path: &[u8]) -> Bytes {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let mut decoded = BytesMut::with_capacity(path.len());
+    let mut rest = path;
+    while let [first, after @ ..] = rest {
+        let byte = match after {
+            [high, low, ..] if *first == b'%' => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        match byte.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
+            Some(byte) => {
+                decoded.put_u8(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                decoded.put_u8(*first);
+                rest = after;
+            }
+        }
+    }
+    decoded.freeze()
 }
 
 /// The version as the request line writes it.

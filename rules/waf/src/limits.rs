@@ -25,5 +25,3 @@ pub const TARGET_NAME_BYTES: usize = 128;
 pub const MESSAGE_BYTES: usize = 1024;
 /// Rule matches that one transaction keeps. More than any rule set's rules that match on purpose.
 pub const MATCHES: usize = 1_000;
-/// Depth of a JSON body's arrays and objects (ModSecurity's recommended limit is 512; no API needs more than this).
-pub const JSON_DEPTH: usize = 64;

@@ -83,6 +83,9 @@ impl State {
 
     /// Expands a text. An expansion that is too long exhausts the budget.
     pub(crate) fn expand(&mut self, text: &Macro) -> Bytes {
+        if let Some(literal) = text.literal() {
+            return literal;
+        }
         match text.expand(|variable, key| self.first(variable, key.map(Bytes::as_ref))) {
             Ok(expanded) => {
                 self.budget.bytes(expanded.len());

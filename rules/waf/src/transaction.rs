@@ -13,7 +13,7 @@ use palisade_model::record::RuleMatch;
 use palisade_model::{Connection, RequestHead, ResponseHead};
 use palisade_seclang::{Allow, EngineMode, Phase};
 
-use crate::bodies::urlencoded;
+use crate::bodies::{json, urlencoded};
 use crate::budget::WorkBudget;
 use crate::collection::Collection;
 use crate::engine::Engine;
@@ -144,8 +144,7 @@ impl Transaction {
             return None;
         }
         match self.state.facts.body.processor.as_ref() {
-            b"URLENCODED" => None,
-            b"JSON" => Some("JSON bodies are not inspected"),
+            b"URLENCODED" | b"JSON" => None,
             b"MULTIPART" => Some("multipart bodies are not inspected"),
             b"XML" => Some("XML bodies are not inspected"),
             _ => Some("no body processor takes its content type"),
@@ -163,7 +162,7 @@ impl Transaction {
     pub fn request_body(&mut self, complete: bool) -> Option<Interruption> {
         let body = self.held.split().freeze();
         self.state.facts.body.truncated = !complete;
-        self.read_request_body(body);
+        self.read_request_body(body, complete);
         if let Some(interruption) = self.run(Phase::RequestBody) {
             return Some(interruption);
         }
@@ -232,7 +231,7 @@ impl Transaction {
     }
 
     /// Gives the body to its processor.
-    fn read_request_body(&mut self, body: Bytes) {
+    fn read_request_body(&mut self, body: Bytes, complete: bool) {
         let facts = &mut self.state.facts;
         facts.body.length = body.len();
         if body.is_empty() {
@@ -247,6 +246,14 @@ impl Transaction {
                 facts.request.urlencoded_error |= read.invalid_encoding;
                 facts.body.args_post = collection(read.pairs);
                 facts.body.text = Some(body);
+            }
+            b"JSON" => {
+                let read = json::parse(&body, room, self.engine.settings.json_depth);
+                over_limit = read.over_limit;
+                // What is cut off is not malformed.
+                facts.body.error = read.error.filter(|_| complete).map(|error| error.to_string());
+                facts.body.args_post = collection(read.pairs);
+                facts.body.text = self.force_request_body.then_some(body);
             }
             _ => facts.body.text = self.force_request_body.then_some(body),
         }
@@ -277,5 +284,118 @@ fn processor_of(headers: &Collection) -> &'static str {
         other if other.starts_with(b"application/") && other.ends_with(b"+json") => "JSON",
         other if other.starts_with(b"application/") && other.ends_with(b"+xml") => "XML",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, Method, Version};
+    use palisade_model::documents::{
+        BodyLimit, Metadata, Mode, RuleSet, RuleSetSpec, SourceFile, WafPolicySpec,
+    };
+    use palisade_model::{Authority, Direction, RawHead, Scheme};
+
+    use super::*;
+    use crate::limits::{EVALUATION_UNITS, MATCHES};
+
+    fn engine(text: &str, units: u64) -> Arc<Engine> {
+        let source = SourceFile { name: "test.conf".into(), text: text.into() };
+        let set = RuleSet {
+            api_version: String::new(),
+            kind: String::new(),
+            metadata: Metadata::default(),
+            spec: RuleSetSpec { sources: vec![source], ..RuleSetSpec::default() },
+        };
+        let policy = WafPolicySpec {
+            selector: None,
+            rule_set: String::new(),
+            mode: Mode::Block,
+            groups: Vec::new(),
+            paranoia_level: None,
+            thresholds: None,
+            exclusions: Vec::new(),
+            request_body: BodyLimit::RESPONSE,
+            response_body: None,
+        };
+        let mut engine = Engine::compile(&set, &policy).unwrap();
+        engine.settings.work_units = units;
+        Arc::new(engine)
+    }
+
+    fn begin(engine: &Arc<Engine>) -> Transaction {
+        let address = "192.0.2.7:4711".parse().unwrap();
+        let connection = Connection {
+            listener: "test".into(),
+            direction: Direction::Inbound,
+            peer: address,
+            client: address,
+            local: address,
+            principal: None,
+            sni: None,
+            tls: false,
+        };
+        let head = RequestHead {
+            method: Method::GET,
+            scheme: Scheme::Http,
+            authority: Authority { host: "localhost".into(), port: None },
+            path: "/%41%2f".into(),
+            query: Some("a=12345678".into()),
+            headers: HeaderMap::new(),
+            upgrade: None,
+            expect_continue: false,
+            version: Version::HTTP_2,
+            raw: RawHead::default(),
+        };
+        Transaction::begin(engine.clone(), &connection, &head, 0, "id")
+    }
+
+    #[test]
+    fn a_transaction_ends_when_its_work_is_used_up() {
+        let rule = "SecRule ARGS \"@streq x\" \"id:1,phase:1,pass\"\nSecRule ARGS \"@streq y\" \"id:2,phase:1,deny\"";
+        let cost = 2 * (EVALUATION_UNITS + 8);
+        let ended = |units: u64| begin(&engine(rule, units)).request_headers();
+        assert_eq!(ended(cost + 1), None, "one under");
+        assert_eq!(ended(cost), None, "at the limit");
+        let over = ended(cost - 1).unwrap();
+        assert_eq!((over.kind, over.rule, over.status.as_u16()), (InterruptionKind::WorkBudget, 0, 503));
+    }
+
+    #[test]
+    fn an_interruption_is_final_and_phase_5_still_runs() {
+        let rules = "SecAction \"id:1,phase:1,deny\"\nSecAction \"id:2,phase:2,pass\"\nSecAction \"id:5,phase:5,pass\"";
+        let mut transaction = begin(&engine(rules, 10_000));
+        let first = transaction.request_headers();
+        assert!(first.is_some());
+        assert_eq!(transaction.request_body(true), first);
+        transaction.logging();
+        let ids: Vec<u64> = transaction.matches().iter().map(|found| found.id).collect();
+        assert_eq!(ids, [1, 5]);
+    }
+
+    #[test]
+    fn without_raw_bytes_the_head_is_written_as_it_would_have_been() {
+        let rules = "SecRule REQUEST_LINE \"@streq GET /%41%2f?a=12345678 HTTP/2.0\" \"id:1,phase:1,pass\"\n\
+                     SecRule REQUEST_HEADERS:Host \"@streq localhost\" \"id:2,phase:1,pass\"\n\
+                     SecRule REQUEST_PROTOCOL \"@streq HTTP/2.0\" \"id:3,phase:1,pass\"\n\
+                     SecRule REQUEST_FILENAME \"@streq /A/\" \"id:4,phase:1,pass\"";
+        let mut transaction = begin(&engine(rules, 10_000));
+        transaction.request_headers();
+        let ids: Vec<u64> = transaction.matches().iter().map(|found| found.id).collect();
+        assert_eq!(ids, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn matches_are_kept_up_to_their_limit() {
+        let rules: String =
+            (1..=MATCHES + 1).map(|id| format!("SecAction \"id:{id},phase:1,pass\"\n")).collect();
+        let mut transaction = begin(&engine(&rules, u64::MAX));
+        transaction.request_headers();
+        assert_eq!(transaction.matches().len(), MATCHES);
+    }
+
+    #[test]
+    fn a_debug_text_shows_nothing_that_came_in() {
+        let transaction = begin(&engine("SecRuleEngine On", 10_000));
+        assert!(!format!("{transaction:?}").contains("12345678"));
     }
 }

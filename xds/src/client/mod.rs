@@ -11,7 +11,7 @@
 mod backoff;
 mod driver;
 mod request;
-mod state;
+pub(crate) mod state;
 
 use std::sync::Arc;
 use std::time::Duration;

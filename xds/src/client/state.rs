@@ -154,7 +154,11 @@ impl ClientState {
         self.received_bytes = self.received.values().map(|received| received.bytes).sum();
 
         let mut versions: BTreeMap<Kind, BTreeMap<String, String>> = BTreeMap::new();
+        // If an offer is still being compiled, only what we hold whether it is accepted or not may be claimed.
+        let offered = self.offered.as_ref().map(|offered| &offered.index);
         let accepted = self.accepted.iter().flat_map(|accepted| accepted.index.versions());
+        let accepted = accepted
+            .filter(|(kind, name, hash)| offered.is_none_or(|offered| offered.holds(*kind, name, hash)));
         let received = self.received.iter().map(|((kind, name), r)| (*kind, name.as_str(), r.hash.as_str()));
         for (kind, name, hash) in accepted.chain(received) {
             versions.entry(kind).or_default().insert(name.to_owned(), hash.to_owned());
@@ -166,7 +170,9 @@ impl ClientState {
                 request::subscribe(*kind, "*".to_owned(), within_budget(known))
             })
             .collect();
-        let known = self.version().map(|version| (self.name.clone(), version.to_owned()));
+        // Which version is in force is open while one is being compiled.
+        let version = self.version().filter(|_| self.offered.is_none());
+        let known = version.map(|version| (self.name.clone(), version.to_owned()));
         requests.push(request::subscribe(Kind::Manifest, self.name.clone(), known));
         if let Some(first) = requests.first_mut() {
             first.node = Some(request::node(&self.workload, &self.features));
@@ -317,6 +323,11 @@ impl ClientState {
             return;
         }
         let Some(waiting) = self.waiting.take() else { return };
+        if self.version() == Some(&waiting.manifest.version) {
+            let type_url = Kind::Manifest.type_url().to_owned();
+            actions.requests.push(request::answer(type_url, waiting.nonce, Ok(())));
+            return;
+        }
         let bad = waiting.manifest.fragments.iter().find_map(|wanted| {
             let received = self.received.get(&(wanted.kind, wanted.name.clone()))?;
             (received.hash == wanted.hash).then_some(received.fragment.as_ref().err()?.clone())

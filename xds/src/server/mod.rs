@@ -6,7 +6,7 @@
 //! sidecar skips versions instead of queueing them. It does not know certificates: [`Authorize`] does.
 
 mod service;
-mod stream;
+pub(crate) mod stream;
 
 use std::sync::Arc;
 

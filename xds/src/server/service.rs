@@ -123,7 +123,8 @@ impl OpenStream {
                 let events = self.state.on_request(request, snapshot.as_deref())?;
                 self.report(events);
             }
-            self.state.plan(snapshot.as_deref())?;
+            let confirmed = self.state.plan(snapshot.as_deref())?;
+            self.report(confirmed.into_iter().collect());
             tokio::select! {
                 permit = responses.reserve(), if self.state.has_response() => match permit {
                     Ok(permit) => if let Some(response) = self.state.next_response() {

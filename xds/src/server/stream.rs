@@ -74,12 +74,24 @@ pub(crate) struct StreamState {
     queue: VecDeque<Planned>,
     sent: BTreeMap<u64, Sent>,
     nonce: u64,
+    /// The version the client enforces, as far as it said so.
+    held: Option<String>,
+    /// The version whose ACK was told.
+    reported: Option<String>,
 }
 
 impl StreamState {
     /// A stream of the workload whose manifest is called `name`.
     pub(crate) fn new(name: String) -> Self {
-        Self { name, subscriptions: BTreeMap::new(), queue: VecDeque::new(), sent: BTreeMap::new(), nonce: 0 }
+        Self {
+            name,
+            subscriptions: BTreeMap::new(),
+            queue: VecDeque::new(),
+            sent: BTreeMap::new(),
+            nonce: 0,
+            held: None,
+            reported: None,
+        }
     }
 
     /// Reads one request. The error closes the stream.
@@ -109,7 +121,11 @@ impl StreamState {
         if let Some(Sent { version, manifest }) = answered {
             match error_detail {
                 Some(error) => events.push(Event::Nacked { version, error: cut(error.message) }),
-                None if manifest => events.push(Event::Acked { version }),
+                None if manifest => {
+                    self.held = Some(version.clone());
+                    self.reported = self.held.clone();
+                    events.push(Event::Acked { version });
+                }
                 None => {}
             }
         }
@@ -120,10 +136,8 @@ impl StreamState {
             subscription.versions.extend(initial_resource_versions);
             // The manifest never comes by wildcard: its only name is the workload's own.
             subscription.wildcard = resource_names_subscribe.is_empty() && kind != Kind::Manifest;
-            let known = subscription.versions.get(&self.name);
-            let current = snapshot.map(|snapshot| &snapshot.version);
-            if kind == Kind::Manifest && known.is_some() && known == current {
-                events.extend(known.map(|version| Event::Acked { version: version.clone() }));
+            if kind == Kind::Manifest {
+                self.held = subscription.versions.get(&self.name).cloned();
             }
         }
         for name in resource_names_unsubscribe {
@@ -177,16 +191,17 @@ impl StreamState {
         Ok(())
     }
 
-    /// Plans what brings the client from what it has to `snapshot`, unless it is still busy with something older.
+    /// Plans what brings the client from what it has to `snapshot`, unless it is still busy with something older. An
+    /// ACK is the answer if there is nothing to send, since the client reconnected with just this version.
     /// Fails if too many responses went unanswered.
-    pub(crate) fn plan(&mut self, snapshot: Option<&Snapshot>) -> Result<(), Status> {
+    pub(crate) fn plan(&mut self, snapshot: Option<&Snapshot>) -> Result<Option<Event>, Status> {
         if self.sent.len() + self.queue.len() > OUTSTANDING_RESPONSES {
             return Err(Status::resource_exhausted("too many responses without ACK or NACK"));
         }
         let busy =
             self.sent.values().any(|sent| sent.manifest) || self.queue.iter().any(|planned| planned.manifest);
         if busy {
-            return Ok(());
+            return Ok(None);
         }
         let version = snapshot.map(|snapshot| snapshot.version.clone()).unwrap_or_default();
         if let Some(snapshot) = snapshot {
@@ -198,7 +213,13 @@ impl StreamState {
         for kind in Kind::FRAGMENTS.into_iter().chain([Kind::Manifest]) {
             self.plan_removals(kind, snapshot, &version);
         }
-        Ok(())
+        let known = self.subscriptions.get(&Kind::Manifest).and_then(|s| s.versions.get(&self.name));
+        let in_force = snapshot.is_some() && known == Some(&version) && self.held.as_ref() == known;
+        if !in_force || self.reported.as_ref() == known {
+            return Ok(None);
+        }
+        self.reported = Some(version.clone());
+        Ok(Some(Event::Acked { version }))
     }
 
     fn plan_fragments(&mut self, kind: Kind, snapshot: &Snapshot, version: &str) {
@@ -335,3 +356,6 @@ fn check(request: &DeltaDiscoveryRequest) -> Result<(), Status> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

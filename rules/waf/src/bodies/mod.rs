@@ -3,6 +3,7 @@
 
 pub mod cookies;
 pub mod json;
+pub mod multipart;
 pub mod urlencoded;
 pub mod xml;
 

@@ -14,6 +14,11 @@ mod text;
 /// Elements in one another. More is an attack on somebody's recursion.
 pub const DEPTH_LIMIT: usize = 64;
 
+/// The path that selects [`Document::text`].
+pub const TEXT_PATH: &str = "/*";
+/// The path that selects the values of [`Document::attributes`].
+pub const ATTRIBUTES_PATH: &str = "//@*";
+
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document {

@@ -6,8 +6,9 @@ use palisade_seclang::{EngineMode, Setting};
 
 use super::modes::Modes;
 use crate::act::weaker;
+use crate::bodies::json;
 use crate::engine::Settings;
-use crate::limits::{ARGUMENTS, JSON_DEPTH, WORK_UNITS};
+use crate::limits::{ARGUMENTS, WORK_UNITS};
 
 /// Media types of response bodies that are inspected unless the rule set names others: ModSecurity's recommended
 /// list, and JSON, which is what today's services leak through.
@@ -34,7 +35,7 @@ pub(super) fn of(policy: &WafPolicySpec, modes: &Modes) -> Settings {
         response_body_access: policy.response_body.is_some(),
         response_types: RESPONSE_TYPES.map(str::to_owned).to_vec(),
         arguments_limit: ARGUMENTS,
-        json_depth: JSON_DEPTH,
+        json_depth: json::DEPTH_LIMIT,
         pinned,
         judges_body_errors: false,
         work_units: WORK_UNITS,
@@ -53,7 +54,7 @@ pub(super) fn apply(settings: &mut Settings, setting: &Setting) -> Result<(), St
         }
         S::SecRequestBodyJsonDepthLimit(depth) => {
             let depth = usize::try_from(*depth).unwrap_or(usize::MAX);
-            settings.json_depth = depth.min(JSON_DEPTH);
+            settings.json_depth = depth.min(json::DEPTH_LIMIT);
         }
         S::SecResponseBodyMimeType(types) => {
             if settings.response_types == RESPONSE_TYPES {

@@ -67,6 +67,8 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
             return format!("the pattern's automaton is over the limit of {NFA_BYTES} bytes");
         }
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-        format!("the pattern cannot be compiled: {cause}")
+        // The last line is the sentence; those before it draw the pattern, which the caller's diagnostic does too.
+        let sentence = cause.lines().last().unwrap_or_default();
+        format!("the pattern cannot be compiled: {}", sentence.strip_prefix("error: ").unwrap_or(sentence))
     })
 }

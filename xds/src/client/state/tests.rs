@@ -86,6 +86,47 @@ fn versions_in_the_first_request_are_bounded_below_at_and_over_the_budget() {
     }
 }
 
+#[test]
+fn what_is_held_is_bounded_under_at_and_over_the_limit() {
+    for (free, taken) in [(1isize, true), (0, true), (-1, false)] {
+        let mut state = state();
+        let [fragments, _] = responses(&policy(&["a"]));
+        let bytes = fragments.resources[0].resource.as_ref().unwrap().value.len();
+        state.received_bytes = (POLICY_BYTES - bytes).checked_add_signed(-free).unwrap();
+        let actions = state.on_response(fragments);
+        assert_eq!(actions.requests[0].error_detail.is_none(), taken, "{free}");
+    }
+}
+
+#[test]
+fn resources_and_removals_of_a_response_are_bounded_under_at_and_over_the_limit() {
+    let answer = |resources: usize, removals: usize| {
+        let response = ads::DeltaDiscoveryResponse {
+            type_url: Kind::Route.type_url().into(),
+            resources: vec![ads::Resource::default(); resources],
+            removed_resources: vec!["x".into(); removals],
+            ..ads::DeltaDiscoveryResponse::default()
+        };
+        let error = state().on_response(response).requests.remove(0).error_detail;
+        error.is_some_and(|status| status.message.contains("in one response"))
+    };
+    for (extra, over) in [(-1isize, false), (0, false), (1, true)] {
+        assert_eq!(answer(RESPONSE_RESOURCES.checked_add_signed(extra).unwrap(), 0), over);
+        assert_eq!(answer(0, FRAGMENTS.checked_add_signed(extra).unwrap()), over);
+    }
+}
+
+#[test]
+fn a_reported_error_is_cut_over_its_limit() {
+    use crate::limits::ERROR_BYTES;
+    for (bytes, kept) in
+        [(ERROR_BYTES - 1, ERROR_BYTES - 1), (ERROR_BYTES, ERROR_BYTES), (ERROR_BYTES + 1, ERROR_BYTES)]
+    {
+        assert_eq!(request::cut("x".repeat(bytes)).len(), kept);
+    }
+    assert_eq!(request::cut(format!("x{}", "ü".repeat(ERROR_BYTES))).len(), ERROR_BYTES - 1);
+}
+
 /// What a hostile or broken server may send, built from few names so that events meet.
 fn response() -> impl Strategy<Value = ads::DeltaDiscoveryResponse> {
     let good =

@@ -1,0 +1,280 @@
+//! `multipart/form-data` bodies (RFC 7578), read strictly.
+//!
+//! One pass over the lines of the body. What two readers could understand differently is flagged (ModSecurity's
+//! `MULTIPART_…` variables) or ends the reading with an error; what was read before is kept, so that rules see it.
+//! Parts with a `filename` are files: their bytes are counted, not kept. Nothing is decoded.
+
+use super::Pair;
+
+mod boundary;
+mod disposition;
+#[cfg(test)]
+mod tests;
+
+use disposition::Disposition;
+
+/// Parts of one body. Browsers send one for each field; a form with hundreds is not a form.
+pub const PARTS_LIMIT: usize = 256;
+/// Headers of one part. RFC 7578 knows three.
+pub const PART_HEADERS_LIMIT: usize = 16;
+/// Bytes of one part header with its continuations.
+pub const PART_HEADER_BYTES: usize = 4096;
+
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// Names and values of the parts that are no files, in order.
+    pub fields: Vec<Pair>,
+    /// The files.
+    pub files: Vec<File>,
+    /// The name of a part and one of its header lines, for every header (`MULTIPART_PART_HEADERS`).
+    pub part_headers: Vec<Pair>,
+    /// What is suspicious.
+    pub flags: Flags,
+    /// Whether there were more parts than the limit; reading stopped there.
+    pub over_limit: bool,
+    /// Why the body is not a form, if it is none. Never holds bytes of the body.
+    pub error: Option<&'static str>,
+}
+
+/// A part with a `filename`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// The name of the field (`FILES_NAMES`).
+    pub name: Vec<u8>,
+    /// The name that the client gave the file (`FILES`).
+    pub filename: Vec<u8>,
+    /// Bytes (`FILES_SIZES`).
+    pub size: usize,
+}
+
+/// Malformations that do not end the reading, each a `MULTIPART_…` variable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// The boundary is in quotes. Legal.
+    pub boundary_quoted: bool,
+    /// There is white space around the boundary's `=`.
+    pub boundary_whitespace: bool,
+    /// Bytes stand before the first boundary.
+    pub data_before: bool,
+    /// Bytes stand after the last boundary.
+    pub data_after: bool,
+    /// A part header is continued on the next line.
+    pub header_folding: bool,
+    /// A header or boundary line ends with LF alone.
+    pub lf_line: bool,
+    /// Lines end both ways.
+    pub crlf_lf_lines: bool,
+    /// A parameter is not preceded by a semicolon.
+    pub missing_semicolon: bool,
+    /// A parameter is in single quotes.
+    pub invalid_quoting: bool,
+    /// A line in a part looks like a boundary and is none.
+    pub unmatched_boundary: bool,
+}
+
+impl Form {
+    /// `MULTIPART_STRICT_ERROR`: anything that ModSecurity's recommended rule 200003 refuses.
+    pub fn strict_error(&self) -> bool {
+        let Flags { boundary_quoted, boundary_whitespace, data_before, data_after, .. } = self.flags;
+        let Flags { header_folding, lf_line, missing_semicolon, invalid_quoting, .. } = self.flags;
+        let head = boundary_quoted || boundary_whitespace || data_before || data_after;
+        head || header_folding || lf_line || missing_semicolon || invalid_quoting || self.error.is_some()
+    }
+}
+
+/// Reads a form of at most `parts` parts. `complete`: whether the whole body is here; a body that was cut off lacks its
+/// last boundary without fault.
+pub fn parse(content_type: &[u8], body: &[u8], parts: usize, complete: bool) -> Form {
+    let mut form = Form::default();
+    let boundary = match boundary::read(content_type, &mut form.flags) {
+        Ok(boundary) => boundary,
+        Err(error) => {
+            form.error = Some(error);
+            return form;
+        }
+    };
+    let mut reader = Reader { form, parts, begun: 0, crlf_line: false, state: State::Before };
+    if let Err(error) = reader.run(&boundary, body, complete) {
+        reader.form.error = Some(error);
+    }
+    reader.form.flags.crlf_lf_lines = reader.form.flags.lf_line && reader.crlf_line;
+    reader.form
+}
+
+/// A line: where it is, what it says, and how it ends.
+struct Line<'a> {
+    start: usize,
+    text: &'a [u8],
+    ending: Ending,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Crlf,
+    Lf,
+    None,
+}
+
+/// The lines of a body. A CR counts as text unless an LF follows.
+fn lines(body: &[u8]) -> impl Iterator<Item = Line<'_>> {
+    let mut start = 0;
+    body.split_inclusive(|&byte| byte == b'\n').map(move |line| {
+        let (text, ending) = match line {
+            [text @ .., b'\r', b'\n'] => (text, Ending::Crlf),
+            [text @ .., b'\n'] => (text, Ending::Lf),
+            text => (text, Ending::None),
+        };
+        let at = start;
+        start += line.len();
+        Line { start: at, text, ending }
+    })
+}
+
+enum State {
+    Before,
+    /// The header lines so far, continuations joined.
+    Headers(Vec<Vec<u8>>),
+    /// What the part is, and where its bytes begin and (but for its last line's end) would end.
+    Data {
+        disposition: Disposition,
+        start: usize,
+        end: usize,
+    },
+    After,
+}
+
+struct Reader {
+    form: Form,
+    parts: usize,
+    begun: usize,
+    crlf_line: bool,
+    state: State,
+}
+
+impl Reader {
+    fn run(&mut self, boundary: &[u8], body: &[u8], complete: bool) -> Result<(), &'static str> {
+        for line in lines(body) {
+            if !complete && line.ending == Ending::None {
+                // The line was cut; nobody knows what it would have been.
+                break;
+            }
+            let rest = line.text.strip_prefix(b"--").and_then(|rest| rest.strip_prefix(boundary));
+            match rest {
+                Some(rest) => {
+                    self.boundary_line(rest, &line, body)?;
+                    if self.form.over_limit {
+                        return Ok(());
+                    }
+                }
+                None => self.other_line(&line)?,
+            }
+        }
+        match std::mem::replace(&mut self.state, State::After) {
+            State::After => Ok(()),
+            State::Data { disposition, start, .. } if !complete => {
+                self.finish(disposition, body.get(start..).unwrap_or_default());
+                Ok(())
+            }
+            _ if !complete => Ok(()),
+            _ => Err("the last boundary is missing"),
+        }
+    }
+
+    /// A line that begins with the boundary.
+    fn boundary_line(&mut self, rest: &[u8], line: &Line<'_>, body: &[u8]) -> Result<(), &'static str> {
+        let last = match rest {
+            b"" if line.ending != Ending::None => false,
+            b"--" => true,
+            _ => return Err("something follows a boundary on its line"),
+        };
+        self.note_ending(line.ending);
+        match std::mem::replace(&mut self.state, State::After) {
+            State::Before => {}
+            State::Headers(_) => return Err("a part ends in its headers"),
+            State::Data { disposition, start, end } => {
+                self.finish(disposition, body.get(start..end).unwrap_or_default());
+            }
+            State::After => return Err("a boundary follows the last one"),
+        }
+        if !last {
+            self.form.over_limit = self.begun >= self.parts;
+            self.begun += 1;
+            self.state = State::Headers(Vec::new());
+        }
+        Ok(())
+    }
+
+    /// Any other line.
+    fn other_line(&mut self, line: &Line<'_>) -> Result<(), &'static str> {
+        match &mut self.state {
+            State::Before => self.form.flags.data_before = true,
+            State::After => self.form.flags.data_after = true,
+            State::Data { end, .. } => {
+                self.form.flags.unmatched_boundary |= line.text.starts_with(b"--");
+                *end = line.start + line.text.len();
+            }
+            State::Headers(headers) => {
+                if line.text.is_empty() {
+                    let disposition = Disposition::of(headers, &mut self.form.flags)?;
+                    for header in headers.drain(..) {
+                        self.form.part_headers.push((disposition.name.clone(), header));
+                    }
+                    let start = line.start + if line.ending == Ending::Crlf { 2 } else { 1 };
+                    self.state = State::Data { disposition, start, end: start };
+                } else {
+                    header_line(headers, line.text, &mut self.form.flags)?;
+                }
+                self.note_ending(line.ending);
+            }
+        }
+        Ok(())
+    }
+
+    fn note_ending(&mut self, ending: Ending) {
+        self.form.flags.lf_line |= ending == Ending::Lf;
+        self.crlf_line |= ending == Ending::Crlf;
+    }
+
+    fn finish(&mut self, disposition: Disposition, data: &[u8]) {
+        let name = disposition.name;
+        match disposition.filename {
+            Some(filename) => self.form.files.push(File { name, filename, size: data.len() }),
+            None => self.form.fields.push((name, data.to_vec())),
+        }
+    }
+}
+
+/// Takes a header line of a part, or the continuation of one.
+fn header_line(headers: &mut Vec<Vec<u8>>, text: &[u8], flags: &mut Flags) -> Result<(), &'static str> {
+    if matches!(text, [b' ' | b'\t', ..]) {
+        flags.header_folding = true;
+        let header = headers.last_mut().ok_or("a part begins with a continued header")?;
+        header.push(b' ');
+        header.extend_from_slice(text.trim_ascii_start());
+    } else {
+        let name = text.split(|&byte| byte == b':').next().unwrap_or_default();
+        if name.len() == text.len()
+            || name.is_empty()
+            || !name.iter().all(|byte| disposition::is_token(*byte))
+        {
+            return Err("a part has a malformed header");
+        }
+        let same = |header: &Vec<u8>| {
+            header.get(..=name.len()).is_some_and(|start| {
+                start.strip_suffix(b":").is_some_and(|start| start.eq_ignore_ascii_case(name))
+            })
+        };
+        if headers.iter().any(same) {
+            return Err("a part has a header twice");
+        }
+        if headers.len() == PART_HEADERS_LIMIT {
+            return Err("a part has more headers than the limit");
+        }
+        headers.push(text.to_vec());
+    }
+    if headers.last().is_some_and(|header| header.len() > PART_HEADER_BYTES) {
+        return Err("a part's header is longer than the limit");
+    }
+    Ok(())
+}
