@@ -54,7 +54,10 @@ impl Transaction {
             Control::BodyProcessor(processor) => {
                 self.state.facts.body.processor = Bytes::from_static(processor.name().as_bytes());
             }
-            Control::RemoveRules(rules) => self.removed_rules.extend(rules.iter().copied()),
+            Control::RemoveRules(rules) => {
+                self.state.budget.bytes(rules.len());
+                self.removed_rules.extend(rules.iter().copied());
+            }
             Control::RemoveTargets(rules, targets) => {
                 let known =
                     self.removed_targets.iter().any(|(_, known)| std::sync::Arc::ptr_eq(known, targets));

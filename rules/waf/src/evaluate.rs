@@ -9,6 +9,7 @@ use bytes::Bytes;
 use palisade_seclang::{Allow, EngineMode, Phase, VariableKind};
 
 use crate::engine::{Disruption, Flow, Link, Rule};
+use crate::limits::MATCHED_VALUES;
 use crate::operators::Captures;
 use crate::transaction::{Interruption, InterruptionKind, Transaction};
 use crate::transformations;
@@ -172,6 +173,10 @@ impl Transaction {
                     None => self.state.unset(VariableKind::Tx, key.as_bytes()),
                 }
             }
+        }
+        if self.state.matched.len() >= MATCHED_VALUES {
+            self.state.budget.exhaust("one chain matched too many values");
+            return;
         }
         self.state.matched.push(value.clone());
         self.state.last_matched = Some(value);

@@ -9,9 +9,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::Version;
 use palisade_model::{Connection, RequestHead, ResponseHead};
 
+use crate::bodies::multipart::{File, Flags, Form};
 use crate::bodies::{cookies, urlencoded};
 use crate::calendar::Moment;
 use crate::collection::Collection;
+use crate::request_body::collection;
 
 /// The facts.
 #[derive(Debug)]
@@ -62,12 +64,43 @@ pub(crate) struct BodyFacts {
     pub(crate) text: Option<Bytes>,
     pub(crate) length: usize,
     pub(crate) args_post: Collection,
+    /// What a multipart body says of itself.
+    pub(crate) multipart: Option<MultipartFacts>,
     /// `REQBODY_PROCESSOR`: empty if none takes the body.
     pub(crate) processor: Bytes,
     /// Why the body is not what its processor expects.
     pub(crate) error: Option<String>,
     /// Whether only its first part was fed.
     pub(crate) truncated: bool,
+}
+
+/// What a multipart body says of itself; its fields are arguments.
+#[derive(Debug)]
+pub(crate) struct MultipartFacts {
+    /// The names of fields with the names of their files.
+    pub(crate) files: Collection,
+    /// The names of fields with the sizes of their files.
+    pub(crate) sizes: Collection,
+    pub(crate) combined_size: usize,
+    /// The names of parts with each of their header lines.
+    pub(crate) part_headers: Collection,
+    pub(crate) flags: Flags,
+    pub(crate) strict_error: bool,
+}
+
+impl MultipartFacts {
+    /// The facts of a form that was read.
+    pub(crate) fn new(form: Form) -> Self {
+        let strict_error = form.strict_error();
+        let combined_size = form.files.iter().map(|file| file.size).sum();
+        let (mut files, mut sizes) = (Collection::default(), Collection::default());
+        for File { name, filename, size } in form.files {
+            sizes.push(name.clone(), size.to_string());
+            files.push(name, filename);
+        }
+        let part_headers = collection(form.part_headers);
+        Self { files, sizes, combined_size, part_headers, flags: form.flags, strict_error }
+    }
 }
 
 /// What came back.

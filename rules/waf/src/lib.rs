@@ -11,7 +11,7 @@
 //!
 //! It is straightforward on purpose: every rule, every target, every value, in order. Faster ways are checked against
 //! it. Promises: no I/O, no clock, no panic; matching in linear time; work and memory of a transaction are bounded by
-//! [`limits`]. Does not do: multipart and XML bodies (their variables are there and empty), persistent collections,
+//! [`limits`]. Does not do: XML bodies (`XML` is there and empty), persistent collections,
 //! Lua, audit logs.
 
 #![forbid(unsafe_code)]
@@ -40,6 +40,7 @@ mod facts;
 pub mod limits;
 mod macros;
 pub mod operators;
+mod request_body;
 mod state;
 mod transaction;
 pub mod transformations;

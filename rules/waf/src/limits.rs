@@ -25,3 +25,5 @@ pub const TARGET_NAME_BYTES: usize = 128;
 pub const MESSAGE_BYTES: usize = 1024;
 /// Rule matches that one transaction keeps. More than any rule set's rules that match on purpose.
 pub const MATCHES: usize = 1_000;
+/// Values that one chain may match. CRS's chains look at what earlier links matched, which can double it with each link.
+pub const MATCHED_VALUES: usize = 10_000;

@@ -13,11 +13,10 @@ use palisade_model::record::RuleMatch;
 use palisade_model::{Connection, RequestHead, ResponseHead};
 use palisade_seclang::{Allow, EngineMode, Phase};
 
-use crate::bodies::{json, urlencoded};
 use crate::budget::WorkBudget;
-use crate::collection::Collection;
 use crate::engine::Engine;
 use crate::facts::{Facts, ResponseFacts};
+use crate::request_body::processor_of;
 use crate::state::State;
 use crate::values::Target;
 
@@ -144,8 +143,7 @@ impl Transaction {
             return None;
         }
         match self.state.facts.body.processor.as_ref() {
-            b"URLENCODED" | b"JSON" => None,
-            b"MULTIPART" => Some("multipart bodies are not inspected"),
+            b"URLENCODED" | b"JSON" | b"MULTIPART" => None,
             b"XML" => Some("XML bodies are not inspected"),
             _ => Some("no body processor takes its content type"),
         }
@@ -228,62 +226,6 @@ impl Transaction {
         };
         let explanation = why.to_owned();
         self.interruption = Some(Interruption { kind, rule: 0, status, explanation, redirect: None });
-    }
-
-    /// Gives the body to its processor.
-    fn read_request_body(&mut self, body: Bytes, complete: bool) {
-        let facts = &mut self.state.facts;
-        facts.body.length = body.len();
-        if body.is_empty() {
-            return;
-        }
-        let room = self.engine.settings.arguments_limit.saturating_sub(facts.request.args_get.len());
-        let mut over_limit = false;
-        match facts.body.processor.as_ref() {
-            b"URLENCODED" => {
-                let read = urlencoded::parse(&body, urlencoded::SEPARATOR, room);
-                over_limit = read.over_limit;
-                facts.request.urlencoded_error |= read.invalid_encoding;
-                facts.body.args_post = collection(read.pairs);
-                facts.body.text = Some(body);
-            }
-            b"JSON" => {
-                let read = json::parse(&body, room, self.engine.settings.json_depth);
-                over_limit = read.over_limit;
-                // What is cut off is not malformed.
-                facts.body.error = read.error.filter(|_| complete).map(|error| error.to_string());
-                facts.body.args_post = collection(read.pairs);
-                facts.body.text = self.force_request_body.then_some(body);
-            }
-            _ => facts.body.text = self.force_request_body.then_some(body),
-        }
-        if over_limit {
-            self.interrupt_for(InterruptionKind::WorkBudget, "the request has more arguments than the limit");
-        }
-    }
-}
-
-fn collection(pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Collection {
-    let mut collection = Collection::default();
-    for (name, value) in pairs {
-        collection.push(name, value);
-    }
-    collection
-}
-
-/// The body processor of a content type, as ModSecurity's recommended rules 200000, 200001 and 200006 choose it; rule
-/// sets count on it and most do not bring these rules.
-fn processor_of(headers: &Collection) -> &'static str {
-    let value = headers.first(b"content-type").map(|value| value.to_ascii_lowercase()).unwrap_or_default();
-    let essence = value.split(|byte| *byte == b';' || *byte == b',').next().unwrap_or_default().trim_ascii();
-    match essence {
-        b"application/x-www-form-urlencoded" => "URLENCODED",
-        b"multipart/form-data" => "MULTIPART",
-        b"application/json" => "JSON",
-        b"text/xml" | b"application/xml" => "XML",
-        other if other.starts_with(b"application/") && other.ends_with(b"+json") => "JSON",
-        other if other.starts_with(b"application/") && other.ends_with(b"+xml") => "XML",
-        _ => "",
     }
 }
 

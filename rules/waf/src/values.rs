@@ -1,7 +1,7 @@
 //! Variables to values: what each variable holds, and which of its values a target selects.
 //!
 //! Scalars of the request are always there, if only as an empty text; those of the response appear with it.
-//! What is not processed yet (multipart, XML, persistent collections) is there and empty, so that rule sets load.
+//! What is not read yet (XML, persistent collections) is there and empty, so that rule sets load.
 
 use std::sync::Arc;
 
@@ -184,9 +184,20 @@ impl State {
                     members(rule, false, emit);
                 }
             }
-            // Not processed yet.
-            V::Files | V::FilesNames | V::FilesSizes | V::FilesTmpNames | V::FilesTmpContent => {}
-            V::MultipartFilename | V::MultipartName | V::MultipartPartHeaders | V::Xml => {}
+            V::Files | V::FilesNames | V::FilesSizes | V::MultipartFilename | V::MultipartName => {
+                if let Some(form) = &body.multipart {
+                    let names = matches!(variable, V::FilesNames | V::MultipartName);
+                    let from = if variable == V::FilesSizes { &form.sizes } else { &form.files };
+                    members(from, names, emit);
+                }
+            }
+            V::MultipartPartHeaders => {
+                if let Some(form) = &body.multipart {
+                    members(&form.part_headers, false, emit);
+                }
+            }
+            // Files are not written anywhere, and XML is not read yet.
+            V::FilesTmpNames | V::FilesTmpContent | V::Xml => {}
             _ => return false,
         }
         true
@@ -218,33 +229,37 @@ impl State {
                 Bytes::from(body.error.clone().unwrap_or_default())
             }
             V::InboundDataError => flag(body.truncated),
-            V::FilesCombinedSize => number_text(0),
+            V::FilesCombinedSize => {
+                number_text(body.multipart.as_ref().map_or(0, |form| form.combined_size) as u64)
+            }
             V::AuthType | V::PathInfo | V::RemoteUser => Bytes::new(),
             _ => return self.multipart_scalar(variable),
         })
     }
 
-    /// Multipart bodies are not processed yet, so nothing is wrong with them.
+    /// What is suspicious about a multipart body; nothing if there is none.
     fn multipart_scalar(&self, variable: VariableKind) -> Option<Bytes> {
         use VariableKind as V;
-        matches!(
-            variable,
-            V::MultipartBoundaryQuoted
-                | V::MultipartBoundaryWhitespace
-                | V::MultipartCrlfLfLines
-                | V::MultipartDataAfter
-                | V::MultipartDataBefore
-                | V::MultipartFileLimitExceeded
-                | V::MultipartHeaderFolding
-                | V::MultipartInvalidHeaderFolding
-                | V::MultipartInvalidPart
-                | V::MultipartInvalidQuoting
-                | V::MultipartLfLine
-                | V::MultipartMissingSemicolon
-                | V::MultipartStrictError
-                | V::MultipartUnmatchedBoundary
-        )
-        .then(|| flag(false))
+        let form = self.facts.body.multipart.as_ref();
+        let flags = form.map(|form| form.flags).unwrap_or_default();
+        Some(flag(match variable {
+            V::MultipartStrictError => form.is_some_and(|form| form.strict_error),
+            V::MultipartBoundaryQuoted => flags.boundary_quoted,
+            V::MultipartBoundaryWhitespace => flags.boundary_whitespace,
+            V::MultipartCrlfLfLines => flags.crlf_lf_lines,
+            V::MultipartDataAfter => flags.data_after,
+            V::MultipartDataBefore => flags.data_before,
+            V::MultipartHeaderFolding => flags.header_folding,
+            V::MultipartInvalidQuoting => flags.invalid_quoting,
+            V::MultipartLfLine => flags.lf_line,
+            V::MultipartMissingSemicolon => flags.missing_semicolon,
+            V::MultipartUnmatchedBoundary => flags.unmatched_boundary,
+            // These end the reading: see REQBODY_ERROR.
+            V::MultipartFileLimitExceeded | V::MultipartInvalidHeaderFolding | V::MultipartInvalidPart => {
+                false
+            }
+            _ => return None,
+        }))
     }
 
     /// The connection, the response, the time, and what rules did.

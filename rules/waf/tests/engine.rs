@@ -464,6 +464,28 @@ fn bodies_are_read_by_their_type() {
     assert_eq!(detecting.interruption, None, "detection only refuses nothing");
 }
 
+fn multipart(body: &str) -> Exchange {
+    post("/upload", "multipart/form-data; boundary=B", body)
+}
+
+#[test]
+fn multipart_bodies_are_fields_and_files() {
+    let body = "--B\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nbad\r\n\
+                --B\r\nContent-Disposition: form-data; name=\"doc\"; filename=\"x.php\"\r\nContent-Type: text/plain\r\n\r\n12345\r\n--B--\r\n";
+    let rules = "SecRule REQBODY_PROCESSOR \"@streq MULTIPART\" \"id:1,phase:1,pass\"\nSecRule ARGS:note \"@streq bad\" \"id:2,pass\"\n\
+                 SecRule FILES:doc \"@streq x.php\" \"id:3,pass\"\nSecRule FILES_NAMES \"@streq doc\" \"id:4,pass\"\n\
+                 SecRule FILES_SIZES:doc \"@eq 5\" \"id:5,pass\"\nSecRule FILES_COMBINED_SIZE \"@eq 5\" \"id:6,pass\"\n\
+                 SecRule MULTIPART_PART_HEADERS:doc \"@beginsWith Content-Type:\" \"id:7,pass\"\nSecRule &ARGS \"@eq 1\" \"id:8,pass\"\n\
+                 SecRule MULTIPART_STRICT_ERROR \"!@eq 0\" \"id:9,pass\"\nSecRule REQUEST_BODY \"@rx .\" \"id:10,pass\"";
+    let strict = "SecRule MULTIPART_STRICT_ERROR \"!@eq 0\" \"id:200003,deny\"";
+    check(vec![
+        passes("fields and files", rules, multipart(body), &[1, 2, 3, 4, 5, 6, 7, 8]),
+        passes("nothing is strict about a good one", strict, multipart(body), &[]),
+        blocks("strict", strict, multipart(&body.replace("\r\n", "\n")), &[200003], (200003, 2)),
+        blocks("without an end", "SecAction \"id:1,nolog\"", multipart("--B\r\n"), &[], (0, 2)),
+    ]);
+}
+
 #[test]
 fn responses_are_judged_by_head_and_body() {
     let leak = "SecRule RESPONSE_BODY \"@contains secret\" \"id:1,phase:4,deny\"";

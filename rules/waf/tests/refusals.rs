@@ -10,7 +10,7 @@
 mod exchange;
 
 use exchange::{compile, engine, get, policy};
-use palisade_waf::limits::{ARGUMENTS, CHAIN_LINKS, REGEX_BYTES, RULES};
+use palisade_waf::limits::{ARGUMENTS, CHAIN_LINKS, MATCHED_VALUES, REGEX_BYTES, RULES};
 
 fn refusal(rules: &str) -> String {
     match compile(rules, &policy()) {
@@ -133,4 +133,20 @@ fn a_variable_that_doubles_itself_ends_the_transaction() {
     assert_eq!(doubled(16), None, "at the limit");
     let over = doubled(17).unwrap();
     assert_eq!((over.kind, over.status.as_u16()), (palisade_waf::InterruptionKind::WorkBudget, 503));
+}
+
+#[test]
+fn a_chain_that_multiplies_what_it_matched_ends_the_transaction() {
+    // Each link that looks at what matched doubles it: after four of them it is 16 times the arguments.
+    let link = "SecRule MATCHED_VARS \"@rx .\" \"chain\"\n".repeat(3);
+    let rules =
+        format!("SecRule ARGS \"@rx .\" \"id:1,phase:1,pass,chain\"\n{link}SecRule MATCHED_VARS \"@rx .\"");
+    let engine = engine(&rules);
+    let arguments = MATCHED_VALUES / 16;
+    let run = |count: usize| get(&format!("/?{}", vec!["a=1"; count].join("&"))).run(&engine).interruption;
+    assert_eq!(arguments * 16, MATCHED_VALUES);
+    assert_eq!(run(arguments - 1), None, "under");
+    assert_eq!(run(arguments), None, "at the limit");
+    let over = run(arguments + 1).unwrap();
+    assert_eq!(over.kind, palisade_waf::InterruptionKind::WorkBudget);
 }
