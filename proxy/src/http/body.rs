@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use palisade_http::HeadLimits;
 use tokio::time::Sleep;
 
 use crate::limits::Hold;
@@ -30,6 +31,9 @@ pub enum BodyFault {
     /// The next piece did not come in time.
     #[error("the next piece of the body did not come in time")]
     Timeout,
+    /// A request's trailers that may not be sent on (HTTP/2; the guard reads those of HTTP/1).
+    #[error("trailers: {0}")]
+    Trailers(palisade_http::Malformed),
     /// The policy refused it after bytes had left.
     #[error("refused by policy")]
     Refused,
@@ -96,6 +100,7 @@ impl Timed {
         match polled {
             Poll::Ready(piece) => {
                 self.stall = None;
+                let piece = piece.map(|result| result.map_err(BodyFault::Broken).and_then(checked_trailers));
                 match &piece {
                     Some(Ok(frame)) => {
                         self.progress.count(frame.data_ref().map_or(0, Bytes::len));
@@ -109,7 +114,7 @@ impl Timed {
                     }
                     None => self.progress.ended.store(true, Ordering::Release),
                 }
-                Poll::Ready(piece.map(|result| result.map_err(BodyFault::Broken)))
+                Poll::Ready(piece)
             }
             Poll::Pending => {
                 let limit = self.limit;
@@ -291,11 +296,26 @@ impl OutBody {
     }
 }
 
+/// A request's trailers may claim no identity and say nothing about framing.
+fn checked_trailers(mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyFault> {
+    if let Some(trailers) = frame.trailers_mut() {
+        palisade_http::head::trailers(trailers, &HeadLimits::default()).map_err(BodyFault::Trailers)?;
+    }
+    Ok(frame)
+}
+
 fn poll_incoming(
     incoming: &mut Incoming,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-    Pin::new(incoming).poll_frame(cx).map(|piece| piece.map(|result| result.map_err(BodyFault::Broken)))
+    let polled = std::task::ready!(Pin::new(incoming).poll_frame(cx));
+    Poll::Ready(polled.map(|result| {
+        let mut frame = result.map_err(BodyFault::Broken)?;
+        if let Some(trailers) = frame.trailers_mut() {
+            palisade_http::response::trailers(trailers);
+        }
+        Ok(frame)
+    }))
 }
 
 impl Body for OutBody {

@@ -109,7 +109,7 @@ async fn judge(stage: Box<BodyStage>, bytes: usize) -> Result<Permit, Refusal> {
 fn client_fault(fault: BodyFault) -> Refusal {
     match fault {
         BodyFault::Timeout => Limit::BodyTimeout.into(),
-        BodyFault::Broken(_) | BodyFault::Refused => Transport::Protocol.into(),
+        BodyFault::Broken(_) | BodyFault::Trailers(_) | BodyFault::Refused => Transport::Protocol.into(),
     }
 }
 

@@ -10,6 +10,7 @@ use palisade_model::{BodyKind, RequestHead, ResponseHead};
 
 use crate::framing::{self, HeadLimits};
 use crate::guard::{Body, Failed, HeadScan, fields, split};
+use crate::headers::is_forbidden_trailer;
 use crate::{Cause, Malformed};
 
 /// What a response answers.
@@ -65,6 +66,16 @@ pub fn check(asked: &Asked, parts: Parts, ended: bool) -> Result<(ResponseHead, 
         headers.remove(name);
     }
     Ok((ResponseHead { status, headers, version }, body))
+}
+
+/// Removes from an upstream's trailers what RFC 9110 §6.5.1 forbids there. The head has left by then, so that nothing
+/// can be refused any more without breaking the response.
+pub fn trailers(headers: &mut HeaderMap) {
+    let forbidden: Vec<_> =
+        headers.keys().filter(|name| is_forbidden_trailer(name.as_str())).cloned().collect();
+    for name in &forbidden {
+        headers.remove(name);
+    }
 }
 
 fn refuse<T>(cause: Cause, place: &str) -> Result<T, Malformed> {

@@ -182,3 +182,12 @@ fn after_a_101_everything_passes() {
     let plain = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n\x81";
     assert_eq!(guarded(&Asked::new(Method::GET, true), plain).1, Some(Cause::UnexpectedResponse));
 }
+
+#[test]
+fn forbidden_trailers_of_an_upstream_are_dropped() {
+    let mut headers =
+        parts(200, Version::HTTP_2, &[("grpc-status", "0"), ("set-cookie", "a=b"), ("content-length", "5")])
+            .headers;
+    trailers(&mut headers);
+    assert_eq!(headers.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["grpc-status"]);
+}
