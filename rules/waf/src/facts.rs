@@ -66,6 +66,8 @@ pub(crate) struct BodyFacts {
     pub(crate) args_post: Collection,
     /// What a multipart body says of itself.
     pub(crate) multipart: Option<MultipartFacts>,
+    /// What an XML body says, by the path that selects it.
+    pub(crate) xml: Collection,
     /// `REQBODY_PROCESSOR`: empty if none takes the body.
     pub(crate) processor: Bytes,
     /// Why the body is not what its processor expects.

@@ -11,8 +11,7 @@
 //!
 //! It is straightforward on purpose: every rule, every target, every value, in order. Faster ways are checked against
 //! it. Promises: no I/O, no clock, no panic; matching in linear time; work and memory of a transaction are bounded by
-//! [`limits`]. Does not do: XML bodies (`XML` is there and empty), persistent collections,
-//! Lua, audit logs.
+//! [`limits`]. Does not do: XPath beyond `/*` and `//@*`, persistent collections, Lua, audit logs.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

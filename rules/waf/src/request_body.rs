@@ -1,11 +1,11 @@
 //! The request body: which processor reads it, and what it comes to.
 //!
 //! Promises: a body that is cut off by the policy's limit is not malformed; what was read before an error is judged.
-//! Does not read XML.
+//! Does not know what rules ask.
 
 use bytes::Bytes;
 
-use crate::bodies::{Pair, json, multipart, urlencoded};
+use crate::bodies::{Pair, json, multipart, urlencoded, xml};
 use crate::collection::Collection;
 use crate::facts::MultipartFacts;
 use crate::transaction::{InterruptionKind, Transaction};
@@ -44,6 +44,16 @@ impl Transaction {
                 facts.body.error = read.error.map(|error| format!("multipart: {error}"));
                 facts.body.args_post = collection(std::mem::take(&mut read.fields));
                 facts.body.multipart = Some(MultipartFacts::new(read));
+            }
+            b"XML" => {
+                let read = xml::parse(&body, room);
+                over_limit = read.over_limit;
+                // What is cut off is not malformed.
+                facts.body.error = read.error.filter(|_| complete).map(|error| error.to_string());
+                facts.body.xml.push(xml::TEXT_PATH, read.text);
+                for (_, value) in read.attributes {
+                    facts.body.xml.push(xml::ATTRIBUTES_PATH, value);
+                }
             }
             _ => {}
         }

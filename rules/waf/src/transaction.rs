@@ -143,8 +143,7 @@ impl Transaction {
             return None;
         }
         match self.state.facts.body.processor.as_ref() {
-            b"URLENCODED" | b"JSON" | b"MULTIPART" => None,
-            b"XML" => Some("XML bodies are not inspected"),
+            b"URLENCODED" | b"JSON" | b"MULTIPART" | b"XML" => None,
             _ => Some("no body processor takes its content type"),
         }
     }

@@ -1,7 +1,7 @@
 //! Variables to values: what each variable holds, and which of its values a target selects.
 //!
 //! Scalars of the request are always there, if only as an empty text; those of the response appear with it.
-//! What is not read yet (XML, persistent collections) is there and empty, so that rule sets load.
+//! What is not kept (persistent collections) is there and empty, so that rule sets load.
 
 use std::sync::Arc;
 
@@ -196,8 +196,9 @@ impl State {
                     members(&form.part_headers, false, emit);
                 }
             }
-            // Files are not written anywhere, and XML is not read yet.
-            V::FilesTmpNames | V::FilesTmpContent | V::Xml => {}
+            V::Xml => members(&body.xml, false, emit),
+            // Files are not written anywhere.
+            V::FilesTmpNames | V::FilesTmpContent => {}
             _ => return false,
         }
         true

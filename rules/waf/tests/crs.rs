@@ -1,8 +1,8 @@
 //! The Core Rule Set's own regression tests, run in process: paranoia level 4, detection only, judged by the ids that
 //! matched. It measures correctness; the floor below only goes up.
 //!
-//! Left out are stages that only a wire can express (raw requests, expected 400s) and bodies that the engine does not
-//! read yet (XML). The suite does not test deciding; `crs_blocking` does.
+//! Left out are stages that only a wire can express (raw requests, expected 400s). The suite does not test deciding;
+//! `crs_blocking` does.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -165,11 +165,6 @@ fn exchange(input: &Input) -> Result<Exchange, &'static str> {
         if !has(&headers, "connection") {
             headers.push(("Connection".into(), "close".into()));
         }
-    }
-    let content_type = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-    let content_type = content_type.map(|(_, value)| value.to_ascii_lowercase()).unwrap_or_default();
-    if content_type.contains("xml") {
-        return Err("XML body");
     }
     // The front end refuses these before any rule: a body without framing, a CR in a header.
     let unframed =

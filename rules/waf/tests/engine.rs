@@ -557,3 +557,23 @@ fn records_name_the_target_and_never_the_value() {
     let explanation = outcome.interruption.unwrap().explanation;
     assert!(explanation.contains("ARGS:token") && !explanation.contains("s3cret"), "{explanation}");
 }
+
+#[test]
+fn xml_bodies_are_text_and_attributes() {
+    let rules = r#"
+        SecRule XML:/* "@streq one<two" "id:1,phase:2,pass"
+        SecRule XML://@* "@streq three" "id:2,phase:2,pass"
+        SecRule &XML://@* "@eq 2" "id:3,phase:2,pass"
+        SecRule ARGS|REQUEST_BODY "@rx ." "id:4,phase:2,pass"
+        SecRule REQBODY_PROCESSOR "@streq XML" "id:5,phase:2,pass"
+    "#;
+    let xml = |body: &str| post("/soap", "text/xml", body);
+    let body = "<a b='three'>one&lt;<c d='four'>two</c></a>";
+    let entity = "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>";
+    check(vec![
+        passes("text and attributes", rules, xml(body), &[1, 2, 3, 5]),
+        passes("a form is not XML", rules, post("/", "application/x-www-form-urlencoded", body), &[4]),
+        blocks("not well-formed", "SecAction \"id:1,nolog\"", xml("<a>"), &[], (0, 2)),
+        blocks("a DTD", "SecAction \"id:1,nolog\"", xml(entity), &[], (0, 2)),
+    ]);
+}

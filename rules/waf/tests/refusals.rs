@@ -150,3 +150,14 @@ fn a_chain_that_multiplies_what_it_matched_ends_the_transaction() {
     let over = run(arguments + 1).unwrap();
     assert_eq!(over.kind, palisade_waf::InterruptionKind::WorkBudget);
 }
+
+#[test]
+fn a_path_into_xml_that_would_select_nothing_is_refused() {
+    for path in ["/*", "//@*"] {
+        assert!(
+            compile(&format!("SecRule XML:{path} \"@rx x\" \"id:1,phase:2\""), &policy()).is_ok(),
+            "{path}"
+        );
+    }
+    assert!(refusal("SecRule XML:/a/b/text() \"@rx x\" \"id:1,phase:2\"").contains("XPath"));
+}

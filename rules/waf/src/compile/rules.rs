@@ -11,6 +11,7 @@ use super::Compilation;
 use super::actions::{logs, member};
 use super::catalogue::Catalogue;
 use super::draft::{Draft, Drafts};
+use crate::bodies::xml;
 use crate::collection::Collection;
 use crate::engine::{Flow, Link, Rule};
 use crate::limits::REGEX_BYTES;
@@ -119,8 +120,14 @@ impl Compilation<'_> {
         }
         let selector = match &written.selector {
             Selector::All => values::Selector::All,
-            Selector::Exact(key) | Selector::XPath(key) => {
-                values::Selector::Exact(Bytes::copy_from_slice(key.as_bytes()))
+            Selector::Exact(key) => values::Selector::Exact(Bytes::copy_from_slice(key.as_bytes())),
+            Selector::XPath(path) if [xml::TEXT_PATH, xml::ATTRIBUTES_PATH].contains(&path.as_str()) => {
+                values::Selector::Exact(Bytes::copy_from_slice(path.as_bytes()))
+            }
+            Selector::XPath(_) => {
+                // A path that selects nothing would be a rule that never matches.
+                self.refuse(written.span, "of XPath only /* and //@* are supported");
+                return None;
             }
             Selector::Regex(pattern) => {
                 // The names of what rules set are kept in lower case.
