@@ -1,0 +1,58 @@
+//! One call to a running control plane.
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Where the control plane is, and with which token.
+#[derive(Debug, Args)]
+pub(super) struct Server {
+    /// The REST address of a running control plane: host:port.
+    #[arg(long, default_value = "127.0.0.1:15080")]
+    server: String,
+    /// A file with the API token; otherwise the environment variable PALISADE_TOKEN.
+    #[arg(long)]
+    token_file: Option<std::path::PathBuf>,
+}
+
+impl Server {
+    /// Posts JSON and gives the JSON answer.
+    pub(super) async fn post(&self, path: &str, body: &serde_json::Value) -> Result<serde_json::Value> {
+        let token = match &self.token_file {
+            Some(path) => {
+                std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?
+            }
+            None => std::env::var("PALISADE_TOKEN")
+                .context("an API token is needed: --token-file or PALISADE_TOKEN")?,
+        };
+        let socket = TcpStream::connect(&self.server)
+            .await
+            .with_context(|| format!("connect to the control plane at {}", self.server))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
+        tokio::spawn(connection);
+        let request = http::Request::post(path)
+            .header("host", &self.server)
+            .header("authorization", format!("Bearer {}", token.trim()))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body.to_string())))?;
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
+        let body = body.map_err(|error| anyhow::anyhow!("the answer cannot be read: {error}"))?.to_bytes();
+        let answer: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let text = |field: &str| answer.get(field).and_then(|text| text.as_str()).unwrap_or_default();
+        match text("place") {
+            "" => bail!("{status}: {}", text("error")),
+            place => bail!("{status}: {place}: {}", text("error")),
+        }
+    }
+}

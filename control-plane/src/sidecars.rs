@@ -1,0 +1,144 @@
+//! What sidecars say about their policies: who is connected, what each enforces, what each refused.
+//!
+//! Promises: the stream that reports never waits; the last word of each sidecar survives a restart. When too much is
+//! said at once, the memory stays right and what the database misses is counted.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use palisade_model::WorkloadId;
+use palisade_store::{NewAuditEntry, Outcome, SidecarStatus, Store};
+use palisade_xds::server::StatusSink;
+use tokio::sync::mpsc;
+
+use crate::clock::now_ms;
+
+/// Words that wait to be written.
+const QUEUE: usize = 4096;
+
+/// One sidecar.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sidecar {
+    /// How many streams it has open.
+    pub streams: usize,
+    /// What it can do, as it said when it connected.
+    pub features: Vec<String>,
+    /// What it last said.
+    pub status: Option<SidecarStatus>,
+}
+
+/// All sidecars. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sidecars {
+    known: Arc<Mutex<BTreeMap<WorkloadId, Sidecar>>>,
+    writes: mpsc::Sender<Write>,
+    lost: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Write {
+    Status(SidecarStatus),
+    Audit(NewAuditEntry),
+}
+
+impl Sidecars {
+    /// Takes up where the store left off.
+    pub async fn open(store: Store) -> Result<Self, palisade_store::StoreError> {
+        let mut known: BTreeMap<WorkloadId, Sidecar> = BTreeMap::new();
+        for status in store.sidecars().await? {
+            let workload = status.workload.clone();
+            known.entry(workload).or_default().status = Some(status);
+        }
+        let (writes, mut waiting) = mpsc::channel(QUEUE);
+        tokio::spawn(async move {
+            while let Some(write) = waiting.recv().await {
+                let done = match &write {
+                    Write::Status(status) => store.report_sidecar(status).await,
+                    Write::Audit(entry) => store.audit(entry).await,
+                };
+                if let Err(error) = done {
+                    tracing::warn!(%error, "a sidecar's word could not be written");
+                }
+            }
+        });
+        let known = Arc::new(Mutex::new(known));
+        Ok(Self { known, writes, lost: Arc::default() })
+    }
+
+    /// Every sidecar that ever spoke.
+    pub fn all(&self) -> BTreeMap<WorkloadId, Sidecar> {
+        self.lock().clone()
+    }
+
+    /// How many sidecars have a stream open.
+    pub fn connected_count(&self) -> usize {
+        self.lock().values().filter(|sidecar| sidecar.streams > 0).count()
+    }
+
+    /// Words that the database missed.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<WorkloadId, Sidecar>> {
+        // Nothing panics while it is held; if something did, the map is still whole.
+        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn say(&self, workload: &WorkloadId, version: &str, acked: bool, error: &str) {
+        let status = SidecarStatus {
+            workload: workload.clone(),
+            version: version.to_owned(),
+            acked,
+            error: error.to_owned(),
+            last_seen_ms: now_ms(),
+        };
+        self.lock().entry(workload.clone()).or_default().status = Some(status.clone());
+        self.write(Write::Status(status));
+    }
+
+    fn write(&self, write: Write) {
+        if self.writes.try_send(write).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl StatusSink for Sidecars {
+    fn connected(&self, workload: &WorkloadId, features: &[String]) {
+        tracing::info!(%workload, "sidecar connected");
+        let mut known = self.lock();
+        let sidecar = known.entry(workload.clone()).or_default();
+        sidecar.streams += 1;
+        sidecar.features = features.to_vec();
+    }
+
+    fn acked(&self, workload: &WorkloadId, version: &str) {
+        tracing::debug!(%workload, version, "policy enforced");
+        self.say(workload, version, true, "");
+    }
+
+    fn nacked(&self, workload: &WorkloadId, version: &str, error: &str) {
+        tracing::warn!(%workload, version, error, "policy refused by the sidecar, which keeps its last good one");
+        self.say(workload, version, false, error);
+    }
+
+    fn refused(&self, workload: &WorkloadId, resource: &str) {
+        self.write(Write::Audit(NewAuditEntry {
+            time_ms: now_ms(),
+            actor: format!("sidecar {workload}"),
+            action: "ads.subscribe".to_owned(),
+            object: resource.to_owned(),
+            outcome: Outcome::Refused,
+            detail: "not its own".to_owned(),
+        }));
+    }
+
+    fn disconnected(&self, workload: &WorkloadId) {
+        tracing::info!(%workload, "sidecar disconnected");
+        if let Some(sidecar) = self.lock().get_mut(workload) {
+            sidecar.streams = sidecar.streams.saturating_sub(1);
+        }
+    }
+}
