@@ -52,10 +52,17 @@ impl ResponseStage {
         Self { judge: Some(Box::new(Judge { transaction, waf, fed: 0, limit, over: false })), judgement }
     }
 
-    /// Judges the response head (WAF phase 3). On a refusal the stage is spent.
+    /// Judges the response head (WAF phase 3; phase 4 too if the body is not held, since its rules also look at head
+    /// and score). On a refusal the stage is spent.
     pub fn head(&mut self, head: &ResponseHead) -> Result<ResponseBody, Box<Refused>> {
         let Some(mut judge) = self.judge.take() else { return Ok(ResponseBody::Stream) };
-        if let Some(interruption) = judge.transaction.response_headers(head) {
+        let mut interruption = judge.transaction.response_headers(head);
+        let hold =
+            judge.waf.response_limit().is_some() && judge.transaction.wants_response_body() && !streams(head);
+        if interruption.is_none() && !hold {
+            interruption = judge.transaction.response_body(true);
+        }
+        if let Some(interruption) = interruption {
             let Judge { transaction, waf, .. } = *judge;
             return Err(refused(
                 &waf,
@@ -65,8 +72,6 @@ impl ResponseStage {
                 Reason::WafResponse,
             ));
         }
-        let hold =
-            judge.waf.response_limit().is_some() && judge.transaction.wants_response_body() && !streams(head);
         let limit = judge.limit.max_bytes;
         self.judge = Some(judge);
         Ok(if hold { ResponseBody::Hold(limit) } else { ResponseBody::Stream })
