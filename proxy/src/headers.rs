@@ -89,7 +89,8 @@ fn is_traceparent(value: &HeaderValue) -> bool {
 }
 
 fn forwarded_for(headers: &mut HeaderMap, downstream: &Downstream) {
-    let peer = downstream.connection.peer.ip().to_string();
+    // The PROXY protocol's client, where a listener takes it; the socket's peer otherwise.
+    let peer = downstream.connection.client.ip().to_string();
     let hops = downstream.listener.client_address().trusted_hops;
     let value = match (hops, joined(headers)) {
         (0, _) | (_, None) => peer,

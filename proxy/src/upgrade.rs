@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderMap, HeaderValue};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use palisade_model::{BodyKind, RequestHead};
@@ -31,6 +33,12 @@ impl Again {
         let step = active.snapshot.request(&downstream.connection, head, BodyKind::Empty, exchange);
         matches!(step, Step::Deny(_))
     }
+}
+
+/// The hop-by-hop headers of a 101, which end at each hop and are ours to say again.
+pub fn confirm(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
 /// Splices both sides as soon as hyper hands them over.

@@ -20,6 +20,7 @@ use crate::deny::{Refusal, Transport, Upstream};
 use crate::downstream::{Downstream, Listening};
 use crate::drain::Guest;
 use crate::http::serve;
+use crate::listener::proxy_protocol;
 use crate::plane::Plane;
 use crate::policy::Active;
 use crate::sniff::{self, Sniffed, Spoken};
@@ -41,7 +42,7 @@ pub struct Accepted {
 
 /// Serves one accepted connection to its end.
 pub async fn serve(plane: Arc<Plane>, listening: Arc<Listening>, accepted: Accepted, guest: Guest) {
-    let connection = Connection {
+    let mut connection = Connection {
         listener: listening.name.clone(),
         direction: listening.direction(),
         peer: accepted.peer,
@@ -52,7 +53,16 @@ pub async fn serve(plane: Arc<Plane>, listening: Arc<Listening>, accepted: Accep
         tls: false,
     };
     let active = plane.current.load();
-    let stream = accepted.stream;
+    let mut stream = accepted.stream;
+    if listening.client_address().proxy_protocol {
+        let patience = active.duration(|limits| limits.header_timeout_ms);
+        match proxy_protocol::accept(&mut stream, patience).await {
+            Ok(client) => connection.client = client.unwrap_or(connection.peer),
+            Err(proxy_protocol::Refused) => {
+                return refused(&plane, &active, &connection, &Transport::ProxyProtocol.into());
+            }
+        }
+    }
     let result = match (&listening.role, connection.direction) {
         (ListenerRole::OutboundTcp { cluster }, _) => {
             let downstream = Downstream::new(plane.clone(), listening.clone(), connection.clone());

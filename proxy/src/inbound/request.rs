@@ -136,7 +136,9 @@ async fn exchange(
             return Err(Upstream::BadResponse.into());
         };
         upgrade::splice(downstream, client, server, again);
-        return Ok(respond(head, OutBody::empty()));
+        let mut response = respond(head, OutBody::empty());
+        upgrade::confirm(response.headers_mut());
+        return Ok(response);
     }
 
     // 8. The answer's body: held as far as the policy inspects it, then streamed.

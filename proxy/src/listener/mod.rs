@@ -4,6 +4,7 @@
 //! (no file descriptors) pauses instead of spinning; a drain ends the accept loop; a connection whose original
 //! destination is the listener itself is closed, since it would loop.
 
+pub mod proxy_protocol;
 mod set;
 
 use std::io;

@@ -120,6 +120,8 @@ pub(super) async fn http2(
         .timer(TokioTimer::new())
         .max_header_list_size(HEADER_BYTES as u32)
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        // Until the peer has said how many streams it takes: what is refused for that would be lost.
+        .initial_max_send_streams(1)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_reset_streams(RESET_STREAMS)

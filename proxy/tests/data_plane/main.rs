@@ -9,8 +9,11 @@
     clippy::print_stderr
 )]
 
+mod bodies;
 mod framing;
+mod http2;
 mod mesh;
 mod plain;
 mod swap;
+mod upgrades;
 mod world;
