@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use exchange::{Exchange, form, get, post};
 use palisade_model::documents::{GroupMode, Mode};
-use palisade_waf::Engine;
+use palisade_waf::{Engine, InterruptionKind};
 
 fn crs() -> Option<Arc<Engine>> {
     static ENGINE: OnceLock<Option<Arc<Engine>>> = OnceLock::new();
@@ -162,5 +162,27 @@ fn exclusions_of_the_user_work_on_crs() {
     ] {
         let outcome = browser(get(&uri)).run(&engine);
         assert_eq!(outcome.blocked_by().is_some(), blocked, "{uri}: {:?}", outcome.ids());
+    }
+}
+
+#[test]
+fn the_largest_body_that_is_inspected_fits_the_work_budget() {
+    let Some(directory) = exchange::crs_directory() else { return };
+    let mut policy = exchange::policy();
+    policy.paranoia_level = Some(4);
+    let engine = Arc::new(Engine::compile(&exchange::crs(&directory, "", ""), &policy).unwrap());
+    let limit = palisade_model::limits::INSPECTED_BODY_BYTES;
+    let sentence = "It's a long text, (really) long & with 100% of what people write; isn't it? ";
+    let text = sentence.repeat(limit / sentence.len());
+    let fields: String = (0..900).map(|n| format!("\"field{n}\":\"{}\",", &sentence[..70])).collect();
+    for (name, exchange) in [
+        ("one field", form("/", &format!("text={}", text.replace('&', "%26")))),
+        ("text", post("/", "text/plain", &text)),
+        ("many fields", post("/", "application/json", &format!("{{{}\"end\":1}}", fields))),
+    ] {
+        let outcome = browser(exchange).run(&engine);
+        assert!(outcome.ids().contains(&942432) || outcome.ids().contains(&920420), "{name}: the rules ran");
+        let kind = outcome.interruption.map(|interruption| interruption.kind);
+        assert_ne!(kind, Some(InterruptionKind::WorkBudget), "{name}");
     }
 }
