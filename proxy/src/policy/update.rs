@@ -59,10 +59,13 @@ impl Updater {
         self.needs_identity
     }
 
-    /// Opens the process's own listeners, whatever the policy is or will be.
+    /// Opens the process's own listeners, whatever the policy is or will be. Those of a policy in force stay.
     pub async fn open_own(&self) -> Result<(), BindError> {
         let mut listeners = self.listeners.lock().await;
-        let prepared = listeners.prepare(&self.own, &self.plane)?;
+        let active = self.plane.current.load();
+        let theirs = active.policy.as_ref().map(|policy| policy.listeners.as_slice()).unwrap_or_default();
+        let wanted: Vec<Listener> = self.own.iter().chain(theirs).cloned().collect();
+        let prepared = listeners.prepare(&wanted, &self.plane)?;
         listeners.open(prepared, &self.plane);
         Ok(())
     }
