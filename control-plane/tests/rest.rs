@@ -3,6 +3,7 @@
 
 mod support;
 
+use palisade_control_plane::rest::MAX_BODY_BYTES;
 use support::{allow, eventually, house, house_with, workload};
 
 #[tokio::test]
@@ -250,4 +251,34 @@ async fn explain_tells_the_verdict_and_the_rule() {
     assert!(malformed.contains("malformed"), "{malformed}");
     let wrong = house.call("POST", "/api/v1/explain", r#"{"workload":"web","host":"a","path":"/"}"#).await;
     assert_eq!((wrong.status, wrong.text("place").as_str()), (400, "workload"));
+}
+
+#[tokio::test]
+async fn every_error_is_json_even_those_of_the_framework() {
+    let house = house().await;
+    for (method, path, body, status) in [
+        ("GET", "/api/v1/nothing", "", 404),
+        ("PATCH", "/api/v1/documents", "", 405),
+        ("GET", "/api/v1/events?limit=many", "", 400),
+        ("GET", "/api/v1/events?unknown=1", "", 400),
+        ("POST", "/api/v1/explain", "{", 400),
+        ("POST", "/api/v1/explain", r#"{"workload":"shop/web"}"#, 422),
+        ("POST", "/api/v1/tokens", r#"{"role":"viewer","scope":"all"}"#, 422),
+        ("POST", "/api/v1/tokens", "role: viewer", 415),
+    ] {
+        let answer = house.call(method, path, body).await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
+        assert!(!answer.text("error").is_empty() && answer.json()["place"].is_string(), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn the_body_limit_is_exact() {
+    let house = house().await;
+    for (length, status) in [(MAX_BODY_BYTES - 1, 422), (MAX_BODY_BYTES, 422), (MAX_BODY_BYTES + 1, 413)] {
+        // Not a document: whoever reads it refuses it, and whoever does not read it says so.
+        let body = format!("{}\n", "x".repeat(length - 1));
+        let answer = house.put("RuleSet", "shop", "x", &body).await;
+        assert_eq!(answer.status, status, "{length} bytes: {}", answer.body);
+    }
 }

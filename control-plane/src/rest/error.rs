@@ -52,6 +52,28 @@ impl ApiError {
     }
 }
 
+/// Says in JSON what the framework says in plain text: a body that is too long, a query that cannot be read.
+pub(super) async fn as_json(response: Response) -> Response {
+    let status = response.status();
+    let is_json = response
+        .headers()
+        .get(axum::http::header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    // The framework's sentences are short; a longer one is left out.
+    let text = axum::body::to_bytes(body, 4096).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).trim().to_owned();
+    let reason = status.canonical_reason().unwrap_or("refused").to_owned();
+    let mut answer = ApiError::new(status, "", if text.is_empty() { reason } else { text }).into_response();
+    if let Some(allow) = parts.headers.get(axum::http::header::ALLOW) {
+        answer.headers_mut().insert(axum::http::header::ALLOW, allow.clone());
+    }
+    answer
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         // The database's words are for the log.

@@ -84,5 +84,6 @@ pub fn router(api: Api) -> Router {
         )
         .fallback(|| async { ApiError::not_found("there is nothing at this path") })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(axum::middleware::map_response(error::as_json))
         .with_state(api)
 }
