@@ -84,6 +84,8 @@ pub struct Downstream {
     pub connection: Connection,
     /// The value of `x-forwarded-client-cert` for the upstream.
     pub client_certificate: Option<HeaderValue>,
+    /// The client's address as `x-forwarded-for` says it.
+    pub forwarded_for: Option<HeaderValue>,
     /// Its counters.
     pub series: SeriesCache,
     in_flight: AtomicUsize,
@@ -93,9 +95,10 @@ impl Downstream {
     /// A connection whose peer is known.
     pub fn new(plane: Arc<Plane>, listener: Arc<Listening>, connection: Connection) -> Arc<Self> {
         let client_certificate = headers::client_certificate(&plane, &connection);
+        let forwarded_for = HeaderValue::try_from(connection.client.ip().to_string()).ok();
         let in_flight = AtomicUsize::new(0);
         let series = SeriesCache::default();
-        Arc::new(Self { plane, listener, connection, client_certificate, series, in_flight })
+        Arc::new(Self { plane, listener, connection, client_certificate, forwarded_for, series, in_flight })
     }
 
     /// The scheme of its requests.

@@ -90,14 +90,17 @@ fn is_traceparent(value: &HeaderValue) -> bool {
 
 fn forwarded_for(headers: &mut HeaderMap, downstream: &Downstream) {
     // The PROXY protocol's client, where a listener takes it; the socket's peer otherwise.
-    let peer = downstream.connection.client.ip().to_string();
-    let hops = downstream.listener.client_address().trusted_hops;
-    let value = match (hops, joined(headers)) {
-        (0, _) | (_, None) => peer,
-        (_, Some(before)) => format!("{before}, {peer}"),
+    let Some(client) = &downstream.forwarded_for else { return };
+    let before = match downstream.listener.client_address().trusted_hops {
+        0 => None,
+        _ => joined(headers),
+    };
+    let value = match (before, client.to_str()) {
+        (Some(before), Ok(client)) => HeaderValue::try_from(format!("{before}, {client}")).ok(),
+        _ => Some(client.clone()),
     };
     headers.remove(FORWARDED_FOR);
-    if let Ok(value) = HeaderValue::try_from(value) {
+    if let Some(value) = value {
         headers.insert(FORWARDED_FOR, value);
     }
 }

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+use http::{Method, Version};
 use palisade_model::record::{Inspection, RECORD_VERSION, RequestFacts, ResponseFacts, VerdictFacts};
-use palisade_model::{RequestHead, RequestRecord};
+use palisade_model::{Authority, RequestHead, RequestRecord};
 use palisade_rules::{Judgement, ResponseStage};
 
 use super::{connection_facts, denial_of, epoch_ms};
@@ -25,6 +27,30 @@ const CLIENT_GONE: u16 = 499;
 /// Headers that are never written into a record.
 const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
+/// What a record says of a request, noted cheaply: most exchanges make no record.
+#[derive(Debug)]
+struct Noted {
+    method: Method,
+    authority: Authority,
+    path: String,
+    query: Option<String>,
+    version: Version,
+    raw: Vec<(Bytes, Bytes)>,
+}
+
+impl Noted {
+    fn facts(self) -> RequestFacts {
+        RequestFacts {
+            method: self.method.as_str().to_owned(),
+            host: self.authority.to_string(),
+            path: self.path,
+            query: self.query,
+            headers: headers(&self.raw),
+            protocol: format!("{:?}", self.version),
+        }
+    }
+}
+
 /// One exchange, until it is over.
 #[derive(Debug)]
 pub struct Ending {
@@ -38,7 +64,7 @@ pub struct Ending {
     /// When its head was read.
     pub time_ms: u64,
     started: Instant,
-    request: Option<RequestFacts>,
+    request: Option<Noted>,
     judge: Option<ResponseStage>,
     judgement: Option<Judgement>,
     refusal: Option<Refusal>,
@@ -82,15 +108,14 @@ impl Ending {
 
     /// Notes what a record will say of the request; cheap unless headers are wanted.
     pub fn note_request(&mut self, head: &RequestHead) {
-        let headers =
-            if self.downstream.plane.telemetry.wants_headers() { headers(head) } else { Vec::new() };
-        self.request = Some(RequestFacts {
-            method: head.method.as_str().to_owned(),
-            host: head.authority.to_string(),
+        let wanted = self.downstream.plane.telemetry.wants_headers();
+        self.request = Some(Noted {
+            method: head.method.clone(),
+            authority: head.authority.clone(),
             path: head.path.clone(),
             query: head.query.clone(),
-            headers,
-            protocol: format!("{:?}", head.version),
+            version: head.version,
+            raw: if wanted { head.raw.headers.clone() } else { Vec::new() },
         });
     }
 
@@ -175,12 +200,8 @@ impl Ending {
         let plane = self.downstream.plane.clone();
         let telemetry = &plane.telemetry;
         let response = self.response_facts();
-        telemetry.metrics.exchanged(
-            &self.downstream,
-            self.request.as_ref(),
-            &response,
-            self.refusal.as_ref(),
-        );
+        let version = self.request.as_ref().map(|request| request.version);
+        telemetry.metrics.exchanged(&self.downstream, version, &response, self.refusal.as_ref());
         if let Some(refusal) = &self.refusal {
             telemetry.metrics.refused(&self.downstream.connection.listener, refusal);
             telemetry.log(refusal, &self.text, &self.downstream.connection);
@@ -213,7 +234,7 @@ impl Ending {
             workload: self.downstream.plane.workload.clone(),
             policy_version: policy_version.to_string(),
             connection: connection_facts(&self.downstream.connection),
-            request: self.request.take(),
+            request: self.request.take().map(Noted::facts),
             verdict,
             staged,
             matches,
@@ -230,11 +251,9 @@ impl Drop for Ending {
     }
 }
 
-fn headers(head: &RequestHead) -> Vec<(String, String)> {
+fn headers(raw: &[(Bytes, Bytes)]) -> Vec<(String, String)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    head.raw
-        .headers
-        .iter()
+    raw.iter()
         .map(|(name, value)| {
             let secret = CREDENTIALS.iter().any(|secret| name.eq_ignore_ascii_case(secret.as_bytes()));
             (text(name), if secret { "…".to_owned() } else { text(value) })

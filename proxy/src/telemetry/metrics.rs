@@ -5,7 +5,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use palisade_model::record::{RequestFacts, ResponseFacts};
+use http::Version;
+use palisade_model::record::ResponseFacts;
 use palisade_model::{Direction, WorkloadId};
 use palisade_telemetry::Metric;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -285,11 +286,11 @@ impl Metrics {
     pub fn exchanged(
         &self,
         downstream: &Downstream,
-        request: Option<&RequestFacts>,
+        version: Option<Version>,
         response: &ResponseFacts,
         refusal: Option<&Refusal>,
     ) {
-        let labels = self.labels(downstream, request, response, refusal);
+        let labels = self.labels(downstream, version, response, refusal);
         let mut last = downstream.series.last.lock().unwrap_or_else(PoisonError::into_inner);
         let series = match &*last {
             Some(series) if series.labels == labels => series,
@@ -318,7 +319,7 @@ impl Metrics {
     fn labels(
         &self,
         downstream: &Downstream,
-        request: Option<&RequestFacts>,
+        version: Option<Version>,
         response: &ResponseFacts,
         refusal: Option<&Refusal>,
     ) -> ExchangeLabels {
@@ -330,7 +331,7 @@ impl Metrics {
             source_principal,
             destination_workload,
             destination_workload_namespace,
-            request_protocol: protocol(request),
+            request_protocol: protocol(version),
             response_code: response.status,
             response_flags: refusal.map_or("-", Refusal::as_str),
             connection_security_policy: if mutual { "mutual_tls" } else { "none" },
@@ -358,9 +359,9 @@ fn raise(counter: &Counter, count: u64) {
     counter.inc_by(count.saturating_sub(counter.get()));
 }
 
-fn protocol(request: Option<&RequestFacts>) -> &'static str {
-    match request.map(|facts| facts.protocol.as_str()) {
-        Some("HTTP/2.0") => "http2",
+fn protocol(version: Option<Version>) -> &'static str {
+    match version {
+        Some(Version::HTTP_2) => "http2",
         Some(_) => "http",
         None => "unknown",
     }
