@@ -10,6 +10,7 @@
 )]
 
 mod bodies;
+mod edge;
 mod framing;
 mod http2;
 mod mesh;
