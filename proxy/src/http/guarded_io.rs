@@ -9,7 +9,8 @@
 //! instead of a head. In the middle of a chunked body the same bytes are no chunk and end the body with an error.
 //!
 //! Promises: hyper never sees a byte that the guard did not pass; a head that is begun must be finished in time; a
-//! connection without an exchange may idle so long; after an upgrade is asked for, nothing passes before its answer.
+//! connection without an exchange may idle so long; a client that takes no byte of its answer is left; after an upgrade
+//! is asked for, nothing passes before its answer.
 
 use std::collections::VecDeque;
 use std::io;
@@ -100,9 +101,11 @@ impl Line {
     }
 }
 
-/// The two patiences of a connection.
+/// The patiences of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
+    /// For a client to take bytes of an answer.
+    pub write: Duration,
     /// For a head, from its first byte (for the first head: from the accept).
     pub head: Duration,
     /// For the next head, from the last byte read.
@@ -127,6 +130,8 @@ pub struct GuardedIo<S> {
     first: bool,
     refused: bool,
     timer: Option<Pin<Box<Sleep>>>,
+    write_timer: Option<Pin<Box<Sleep>>>,
+    tunnel: bool,
 }
 
 impl<S> GuardedIo<S> {
@@ -151,6 +156,8 @@ impl<S> GuardedIo<S> {
             first: true,
             refused: false,
             timer: None,
+            write_timer: None,
+            tunnel: false,
         };
         (io, line)
     }
@@ -302,6 +309,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedIo<S> {
             if this.guard.awaits_upgrade() {
                 let accepted = std::task::ready!(this.line.poll_upgraded(cx));
                 this.guard.upgrade(accepted);
+                this.tunnel = accepted;
                 this.since = Instant::now();
                 if !this.kept.is_empty() {
                     this.feed_kept();
@@ -327,9 +335,28 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedIo<S> {
     }
 }
 
+impl<S> GuardedIo<S> {
+    /// What became of a write; one that waits too long is an error. A tunnel may wait: its ends know their own time.
+    fn patient<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.write_timer = None;
+            return written;
+        }
+        if self.tunnel {
+            return Poll::Pending;
+        }
+        let patience = self.patience.write;
+        let timer = self.write_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        std::task::ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
+        this.patient(cx, written)
     }
 
     fn poll_write_vectored(
@@ -337,7 +364,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, slices)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
+        this.patient(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -345,10 +374,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        this.patient(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+        let this = self.get_mut();
+        let shut = Pin::new(&mut this.inner).poll_shutdown(cx);
+        this.patient(cx, shut)
     }
 }

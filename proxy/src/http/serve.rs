@@ -41,6 +41,7 @@ where
     let patience = Patience {
         head: active.duration(|limits| limits.header_timeout_ms),
         idle: active.duration(|limits| limits.idle_timeout_ms),
+        write: active.duration(|limits| limits.body_timeout_ms),
     };
     let (io, line) = GuardedIo::new(stream, active.head_limits, patience, downstream.clone());
     let served = downstream.clone();

@@ -138,3 +138,17 @@ async fn an_upstream_that_cannot_be_read_in_one_way_is_502() {
         assert_eq!(client.response().await.map(|response| response.0), Some(502), "{name}");
     }
 }
+
+#[tokio::test]
+async fn exhaustion_116_a_client_that_takes_no_byte_of_its_answer_is_left() {
+    let body = "x".repeat(32 * 1024 * 1024);
+    let origin =
+        RawOrigin::start(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
+    let (world, edge) = World::gateway(origin.address, |policy| policy.limits.body_timeout_ms = 50).await;
+    let mut client = RawClient::connect(edge).await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let records = world.records.wait(1).await;
+    let facts = records[0].response.as_ref().unwrap();
+    assert!(facts.truncated && facts.response_bytes < body.len() as u64, "{facts:?}");
+    drop(client);
+}
