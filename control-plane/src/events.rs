@@ -24,6 +24,7 @@ const QUEUE: usize = 64;
 #[derive(Clone, Debug)]
 pub struct EventSink {
     writes: mpsc::Sender<Vec<NewEvent>>,
+    accepted: Arc<AtomicU64>,
     rejected: Arc<AtomicU64>,
 }
 
@@ -38,19 +39,22 @@ impl EventSink {
                 }
             }
         });
-        Self { writes, rejected: Arc::default() }
+        Self { writes, accepted: Arc::default(), rejected: Arc::default() }
     }
 
-    /// Log records that were not events.
-    pub fn rejected_count(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
+    /// Log records that were events, and those that were not, since the start.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.accepted.load(Ordering::Relaxed), self.rejected.load(Ordering::Relaxed))
     }
 }
 
 impl Sink for EventSink {
     fn events(&self, workload: &WorkloadId, events: Vec<Event>) -> Result<(), SinkFull> {
-        let rows = events.into_iter().map(|event| row(workload, &event)).collect();
-        self.writes.try_send(rows).map_err(|_| SinkFull)
+        let rows: Vec<NewEvent> = events.into_iter().map(|event| row(workload, &event)).collect();
+        let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        self.writes.try_send(rows).map_err(|_| SinkFull)?;
+        self.accepted.fetch_add(count, Ordering::Relaxed);
+        Ok(())
     }
 
     fn rejected(&self, _: &WorkloadId, records: u64, _: &EventError) {

@@ -1,7 +1,7 @@
 //! What sidecars say about their policies: who is connected, what each enforces, what each refused.
 //!
 //! Promises: the stream that reports never waits; the last word of each sidecar survives a restart. When too much is
-//! said at once, the memory stays right and what the database misses is counted.
+//! said at once, the memory stays right and what the database misses is logged.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +33,15 @@ pub struct Sidecar {
 pub struct Sidecars {
     known: Arc<Mutex<BTreeMap<WorkloadId, Sidecar>>>,
     writes: mpsc::Sender<Write>,
-    lost: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+/// What was said since the start.
+#[derive(Debug, Default)]
+struct Counts {
+    accepted: AtomicU64,
+    rejected: AtomicU64,
+    refused: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -63,7 +71,7 @@ impl Sidecars {
             }
         });
         let known = Arc::new(Mutex::new(known));
-        Ok(Self { known, writes, lost: Arc::default() })
+        Ok(Self { known, writes, counts: Arc::default() })
     }
 
     /// Every sidecar that ever spoke.
@@ -71,14 +79,21 @@ impl Sidecars {
         self.lock().clone()
     }
 
+    /// How many streams are open.
+    pub fn streams(&self) -> usize {
+        self.lock().values().map(|sidecar| sidecar.streams).sum()
+    }
+
     /// How many sidecars have a stream open.
     pub fn connected_count(&self) -> usize {
         self.lock().values().filter(|sidecar| sidecar.streams > 0).count()
     }
 
-    /// Words that the database missed.
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+    /// Policies that were enforced, policies that were refused by sidecars, and resources sidecars asked for that are
+    /// not their own, since the start.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        let Counts { accepted, rejected, refused } = &*self.counts;
+        (accepted.load(Ordering::Relaxed), rejected.load(Ordering::Relaxed), refused.load(Ordering::Relaxed))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<WorkloadId, Sidecar>> {
@@ -100,7 +115,7 @@ impl Sidecars {
 
     fn write(&self, write: Write) {
         if self.writes.try_send(write).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("a sidecar's word is not in the database: too many wait");
         }
     }
 }
@@ -116,15 +131,18 @@ impl StatusSink for Sidecars {
 
     fn acked(&self, workload: &WorkloadId, version: &str) {
         tracing::debug!(%workload, version, "policy enforced");
+        self.counts.accepted.fetch_add(1, Ordering::Relaxed);
         self.say(workload, version, true, "");
     }
 
     fn nacked(&self, workload: &WorkloadId, version: &str, error: &str) {
         tracing::warn!(%workload, version, error, "policy refused by the sidecar, which keeps its last good one");
+        self.counts.rejected.fetch_add(1, Ordering::Relaxed);
         self.say(workload, version, false, error);
     }
 
     fn refused(&self, workload: &WorkloadId, resource: &str) {
+        self.counts.refused.fetch_add(1, Ordering::Relaxed);
         self.write(Write::Audit(NewAuditEntry {
             time_ms: now_ms(),
             actor: format!("sidecar {workload}"),

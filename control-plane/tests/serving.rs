@@ -113,6 +113,14 @@ async fn a_join_token_leads_to_an_svid_and_to_its_own_policy_and_changes_follow(
         (status["acked"] == false && error.contains("will not do it")).then_some(())
     })
     .await;
+    let metrics = house.call_as(None, "GET", "/metrics", "").await.body;
+    for line in [
+        "palisade_xds_connections 1",
+        "palisade_xds_responses_total{outcome=\"accepted\"} 1",
+        "palisade_xds_responses_total{outcome=\"rejected\"} 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
+    }
 }
 
 // Adversarial test 110.

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use palisade_telemetry::Metric;
 
 use super::Api;
 
@@ -25,18 +26,24 @@ pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, &'static str)
 /// Prometheus exposition.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String)))]
 pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
-    let accepted = api.admission.accepted();
-    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let (accepted, rejected, refused) = api.sidecars.counts();
+    let (events, other_records) = api.events.counts();
+    let streams = u64::try_from(api.sidecars.streams()).unwrap_or(u64::MAX);
+    let outcomes =
+        |accepted, rejected| vec![("{outcome=\"accepted\"}", accepted), ("{outcome=\"rejected\"}", rejected)];
     let rows = [
-        ("palisade_control_plane_documents", "gauge", count(accepted.documents.len())),
-        ("palisade_control_plane_workloads", "gauge", count(accepted.index.workloads().count())),
-        ("palisade_control_plane_sidecars_connected", "gauge", count(api.sidecars.connected_count())),
-        ("palisade_control_plane_directory_problems", "gauge", count(accepted.directory_problems.len())),
-        ("palisade_control_plane_revision", "gauge", accepted.revision.unsigned_abs()),
-        ("palisade_control_plane_status_lost_total", "counter", api.sidecars.lost()),
-        ("palisade_control_plane_events_rejected_total", "counter", api.events.rejected_count()),
+        (Metric::XdsConnections, vec![("", streams)]),
+        (Metric::XdsResponses, outcomes(accepted, rejected)),
+        (Metric::XdsRefused, vec![("", refused)]),
+        (Metric::EventsReceived, outcomes(events, other_records)),
     ];
-    let text: String =
-        rows.iter().map(|(name, kind, value)| format!("# TYPE {name} {kind}\n{name} {value}\n")).collect();
+    let mut text = String::new();
+    for (metric, samples) in rows {
+        let (name, help, kind) = (metric.name(), metric.help(), metric.kind().as_str());
+        text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        for (labels, value) in samples {
+            text.push_str(&format!("{name}{labels} {value}\n"));
+        }
+    }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
