@@ -78,14 +78,14 @@ impl Progress {
 #[derive(Debug)]
 pub struct Timed {
     incoming: Incoming,
-    limit: Duration,
+    limit: Option<Duration>,
     stall: Option<Pin<Box<Sleep>>>,
     progress: Arc<Progress>,
 }
 
 impl Timed {
-    /// Takes a body; no piece may take longer than `limit`.
-    pub fn new(incoming: Incoming, limit: Duration, progress: Arc<Progress>) -> Self {
+    /// Takes a body; no piece may take longer than `limit`, if there is one.
+    pub fn new(incoming: Incoming, limit: Option<Duration>, progress: Arc<Progress>) -> Self {
         Self { incoming, limit, stall: None, progress }
     }
 
@@ -117,7 +117,7 @@ impl Timed {
                 Poll::Ready(piece)
             }
             Poll::Pending => {
-                let limit = self.limit;
+                let Some(limit) = self.limit else { return Poll::Pending };
                 let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
                 if stall.as_mut().poll(cx).is_ready() {
                     self.progress.timed_out.store(true, Ordering::Release);

@@ -4,6 +4,7 @@
 //! in one place; the upstream sees nothing before the verdict on what the policy inspects.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use http_body::Body as _;
@@ -105,9 +106,13 @@ async fn exchange(
     // 4. The verdict on the body, if the policy inspects it. Nothing was sent yet.
     let (permit, body) = match step {
         Step::Deny(refused) => return Err(Refusal::Denied(refused)),
-        Step::Forward(permit) => (permit, stream(ending, kind, incoming)),
+        Step::Forward(permit) => {
+            let body = stream(ending, kind, incoming, permit.head());
+            (permit, body)
+        }
         Step::NeedBody(stage) => {
-            let timed = timed(ending, incoming);
+            let limit = ending.active.duration(|limits| limits.body_timeout_ms);
+            let timed = timed(ending, incoming, Some(limit));
             body::gate(&downstream.plane, &active, stage, timed).await?
         }
     };
@@ -199,17 +204,21 @@ fn bad_response(malformed: Malformed) -> Refusal {
     Upstream::BadResponse.into()
 }
 
-fn timed(ending: &mut Ending, incoming: Incoming) -> Timed {
+fn timed(ending: &mut Ending, incoming: Incoming, limit: Option<Duration>) -> Timed {
     let progress = Arc::new(Progress::default());
     ending.note_progress(progress.clone());
-    Timed::new(incoming, ending.active.duration(|limits| limits.body_timeout_ms), progress)
+    Timed::new(incoming, limit, progress)
 }
 
-fn stream(ending: &mut Ending, kind: BodyKind, incoming: Incoming) -> InBody {
-    match kind {
-        BodyKind::Empty => InBody::Empty,
-        BodyKind::Length(_) | BodyKind::Unknown => InBody::Stream(timed(ending, incoming)),
+fn stream(ending: &mut Ending, kind: BodyKind, incoming: Incoming, head: &RequestHead) -> InBody {
+    if kind == BodyKind::Empty {
+        return InBody::Empty;
     }
+    // A gRPC stream may be silent for as long as it likes; its connection's pings tell whether the peer is there.
+    let content_type = head.headers.get(http::header::CONTENT_TYPE);
+    let grpc = content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+    let limit = (!grpc).then(|| ending.active.duration(|limits| limits.body_timeout_ms));
+    InBody::Stream(timed(ending, incoming, limit))
 }
 
 fn client_behind_proxies(downstream: &Downstream, head: &RequestHead) -> Option<Connection> {

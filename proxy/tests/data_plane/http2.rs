@@ -86,7 +86,10 @@ fn request(path: &str, body: Body) -> Request<Body> {
 async fn a_grpc_stream_flows_both_ways_at_once_with_trailers_both_ways() {
     let (address, seen) = origin().await;
     let world = World::new(None);
-    world.enforce(policy_to(address, Protocol::Grpc), "1");
+    let mut policy = policy_to(address, Protocol::Grpc);
+    // A stream may be silent between messages for longer than a body may.
+    policy.limits.body_timeout_ms = 1;
+    world.enforce(policy, "1");
     let edge = world.listen("edge", gateway());
     let mut sender = connect(edge).await;
     let (messages, receiver) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>, Infallible>>(1);
