@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Parser;
 use rcgen::string::Ia5String;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 
 /// Writes root.pem and, for each name, <name>.pem and <name>.key.
 #[derive(Parser)]
@@ -25,6 +25,8 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(&arguments.dir)?;
     let root_key = KeyPair::generate()?;
     let mut root = CertificateParams::default();
+    // OpenSSL takes a leaf whose subject is its issuer's for a self-signed one.
+    root.distinguished_name.push(DnType::CommonName, "bench root");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     root.subject_alt_names = vec![SanType::URI(Ia5String::try_from("spiffe://cluster.local".to_owned())?)];
@@ -35,6 +37,7 @@ fn main() -> Result<()> {
         let key = KeyPair::generate()?;
         // The DNS name is for peers that know no SPIFFE.
         let mut leaf = CertificateParams::new(vec!["localhost".to_owned()])?;
+        leaf.distinguished_name.push(DnType::CommonName, name.as_str());
         let id = format!("spiffe://cluster.local/ns/bench/sa/{name}");
         leaf.subject_alt_names.push(SanType::URI(Ia5String::try_from(id)?));
         leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
