@@ -35,6 +35,16 @@ impl WorkBudget {
         self.spend(bytes as u64);
     }
 
+    /// Charges units that were counted elsewhere.
+    pub(crate) fn units(&mut self, units: u64) {
+        self.spend(units);
+    }
+
+    /// What is left.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
     fn spend(&mut self, units: u64) {
         match self.left.checked_sub(units) {
             Some(left) => self.left = left,

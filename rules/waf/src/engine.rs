@@ -12,6 +12,7 @@ use palisade_seclang::{Allow, BodyProcessor, EngineMode, Phase, Severity, Transf
 use crate::collection::Collection;
 use crate::macros::Macro;
 use crate::operators::Operator;
+use crate::prefilter::Program;
 use crate::values::Target;
 
 /// A compiled rule set, immutable and shared.
@@ -23,6 +24,8 @@ pub struct Engine {
     pub(crate) phases: [Vec<usize>; 5],
     /// What does not belong to one rule.
     pub(crate) settings: Settings,
+    /// The fast path; without it everything is evaluated straightforwardly.
+    pub(crate) program: Option<Program>,
 }
 
 impl Engine {

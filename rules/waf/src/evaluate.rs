@@ -1,6 +1,6 @@
 //! Running the rules of one phase, straightforwardly: every rule, every target, every value, in order.
 //!
-//! This is the slow truth. A link's actions run for each value that matches, and before the links after it are tried,
+//! This is the slow truth; [`crate::prefilter`] is asked first what cannot match, and must never differ from it. A link's actions run for each value that matches, and before the links after it are tried,
 //! as ModSecurity does; rule sets count on it.
 
 use std::borrow::Cow;
@@ -35,6 +35,7 @@ impl Transaction {
             return None;
         }
         let engine = self.engine.clone();
+        self.memo.begin(phase);
         let (mut skip, mut skip_to) = (0_u32, 0_usize);
         for index in engine.phase(phase) {
             let Some(rule) = engine.rules.get(*index) else { continue };
@@ -77,6 +78,9 @@ impl Transaction {
 
     /// Evaluates one rule with its chain.
     fn rule(&mut self, index: usize, rule: &Rule) -> Next {
+        if self.cannot_match(index, rule) {
+            return Next::Rule;
+        }
         self.state.matched.clear();
         self.state.rule = Some(rule.facts.clone());
         for (number, link) in rule.links.iter().enumerate() {
@@ -104,6 +108,9 @@ impl Transaction {
             self.act(&link.actions);
             return true;
         };
+        if let Some(matched) = removable.and_then(|index| self.judge_view(index, link)) {
+            return matched;
+        }
         let mut values = Vec::new();
         for target in &link.targets {
             self.state.collect(target, &mut values);
@@ -162,7 +169,7 @@ impl Transaction {
     }
 
     /// A value matched: it is remembered, and the link's actions run.
-    fn matched(&mut self, link: &Link, value: Value, captures: &Captures) {
+    pub(crate) fn matched(&mut self, link: &Link, value: Value, captures: &Captures) {
         if link.capture {
             for (group, text) in captures.iter() {
                 let key = group.to_string();

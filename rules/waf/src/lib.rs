@@ -9,8 +9,10 @@
 //!     .matches()                                                     what is recorded
 //! ```
 //!
-//! It is straightforward on purpose: every rule, every target, every value, in order. Faster ways are checked against
-//! it. Promises: no I/O, no clock, no panic; matching in linear time; work and memory of a transaction are bounded by
+//! The evaluation is straightforward on purpose: every rule, every target, every value, in order. Before it stands a
+//! fast path (`prefilter`): each distinct text is transformed and scanned once, and rules and values that cannot match
+//! are passed over. Tests hold the two against each other; [`Engine::compile_slow`] makes an engine without it.
+//! Promises: no I/O, no clock, no panic; matching in linear time; work and memory of a transaction are bounded by
 //! [`limits`]. Does not do: XPath beyond `/*` and `//@*`, persistent collections, Lua, audit logs.
 
 #![forbid(unsafe_code)]
@@ -39,6 +41,7 @@ mod facts;
 pub mod limits;
 mod macros;
 pub mod operators;
+mod prefilter;
 mod request_body;
 mod state;
 mod transaction;

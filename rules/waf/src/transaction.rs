@@ -16,6 +16,7 @@ use palisade_seclang::{Allow, EngineMode, Phase};
 use crate::budget::WorkBudget;
 use crate::engine::Engine;
 use crate::facts::{Facts, ResponseFacts};
+use crate::prefilter::Memo;
 use crate::request_body::processor_of;
 use crate::state::State;
 use crate::values::Target;
@@ -64,6 +65,8 @@ pub struct Transaction {
     pub(crate) removed_targets: Vec<(Arc<[usize]>, Targets)>,
     pub(crate) interruption: Option<Interruption>,
     pub(crate) matches: Vec<RuleMatch>,
+    /// What the fast path knows of the texts.
+    pub(crate) memo: Memo,
     held: BytesMut,
 }
 
@@ -107,6 +110,7 @@ impl Transaction {
             removed_targets: Vec::new(),
             interruption: None,
             matches: Vec::new(),
+            memo: Memo::default(),
             held: BytesMut::new(),
         }
     }
@@ -212,6 +216,12 @@ impl Transaction {
     /// The rules that matched so far, those with `nolog` left out.
     pub fn matches(&self) -> &[RuleMatch] {
         &self.matches
+    }
+
+    /// Work units that are left, for tests.
+    #[doc(hidden)]
+    pub fn work_units_left(&self) -> u64 {
+        self.state.budget.left()
     }
 
     /// Ends the transaction for another reason than a rule, if the engine may.

@@ -88,9 +88,13 @@ impl State {
     pub(crate) fn collect(&self, target: &Target, values: &mut Vec<Value>) {
         if target.count {
             let mut number = 0_usize;
-            self.visit(target.variable, &mut |key, _| {
-                number += usize::from(target.selector.selects(key.as_ref()));
-            });
+            match (&target.selector, self.store(target.variable)) {
+                // A store has a name once.
+                (Selector::Exact(key), Some(store)) => number = store.get(key).is_some().into(),
+                _ => self.visit(target.variable, &mut |key, _| {
+                    number += usize::from(target.selector.selects(key.as_ref()));
+                }),
+            }
             values.push(Value {
                 variable: target.variable,
                 key: match &target.selector {

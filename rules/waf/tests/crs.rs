@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use exchange::{Exchange, Response};
-use palisade_model::documents::Mode;
+use palisade_model::documents::{Mode, RuleSet, WafPolicySpec};
 use palisade_waf::Engine;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -243,7 +243,8 @@ fn escaped(headers: &[(String, String)], body: Vec<u8>) -> Vec<u8> {
     pairs.join("&").into_bytes()
 }
 
-fn engine(directory: &Path) -> Arc<Engine> {
+/// The rules as the suite wants them.
+fn configured(directory: &Path) -> (RuleSet, WafPolicySpec) {
     // The settings the suite's README asks for.
     let before = "SecAction \"id:900005,phase:1,nolog,pass,\
         setvar:tx.crs_validate_utf8_encoding=1,setvar:tx.arg_name_length=100,setvar:tx.arg_length=400,\
@@ -253,7 +254,11 @@ fn engine(directory: &Path) -> Arc<Engine> {
     let mut policy = exchange::policy();
     policy.mode = Mode::Detect;
     policy.paranoia_level = Some(4);
-    let set = exchange::crs(directory, before, "");
+    (exchange::crs(directory, before, ""), policy)
+}
+
+fn engine(directory: &Path) -> Arc<Engine> {
+    let (set, policy) = configured(directory);
     Arc::new(Engine::compile(&set, &policy).unwrap_or_else(|error| panic!("{error}")))
 }
 
@@ -334,4 +339,26 @@ fn the_regression_tests_of_crs_pass_above_the_floor() {
         assert!(total > 0, "no test was found");
         assert!(passed * 1000 >= total * FLOOR_PER_MILLE, "{passed} of {total} is under the floor");
     }
+}
+
+#[test]
+fn the_fast_path_agrees_with_the_straightforward_one_on_every_regression_test() {
+    let Some(directory) = exchange::crs_directory() else { return };
+    let fast = engine(&directory);
+    let (set, policy) = configured(&directory);
+    let slow = Arc::new(Engine::compile_slow(&set, &policy).unwrap());
+    let (mut exchanges, mut matches) = (0, 0);
+    for path in yaml_files(&directory.join("tests")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let Ok(file) = serde_saphyr::from_str::<File>(&text) else { continue };
+        for stage in file.tests.iter().flat_map(|test| &test.stages) {
+            let Ok(exchange) = exchange(&stage.input) else { continue };
+            let (truth, found) = (exchange.run(&slow), exchange.run(&fast));
+            assert_eq!(format!("{found:?}"), format!("{truth:?}"), "{}: {exchange:?}", path.display());
+            exchanges += 1;
+            matches += truth.matches.len();
+        }
+    }
+    println!("{exchanges} exchanges, {matches} matches");
+    assert!(exchanges > 1_000 && matches > exchanges, "{exchanges} exchanges, {matches} matches");
 }

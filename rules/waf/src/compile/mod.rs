@@ -15,6 +15,7 @@ use palisade_seclang::{Ast, Diagnostic, Span, parse_rule_set};
 
 use crate::engine::Engine;
 use crate::operators::Interner;
+use crate::prefilter::Program;
 
 /// Problems that are reported at once.
 const PROBLEMS: usize = 64;
@@ -58,6 +59,14 @@ impl Compilation<'_> {
 impl Engine {
     /// Parses and compiles a complete rule set under a WafPolicy.
     pub fn compile(rules: &RuleSet, policy: &WafPolicySpec) -> Result<Self, CompileError> {
+        let mut engine = Self::compile_slow(rules, policy)?;
+        engine.program = Program::of(&engine.rules);
+        Ok(engine)
+    }
+
+    /// The same engine without the fast path: the truth that tests and benches hold it against.
+    #[doc(hidden)]
+    pub fn compile_slow(rules: &RuleSet, policy: &WafPolicySpec) -> Result<Self, CompileError> {
         let ast = parse_rule_set(rules).map_err(|problems| CompileError(problems.to_string()))?;
         let modes = modes::Modes::of(policy)?;
         let mut compilation = Compilation {
@@ -71,7 +80,7 @@ impl Engine {
         let mut drafts = draft::read(&mut compilation, &mut settings);
         modes.apply(&mut drafts.rules);
         let catalogue = catalogue::Catalogue::of(&drafts.rules);
-        let mut engine = Self { rules: Vec::new(), phases: Default::default(), settings };
+        let mut engine = Self { rules: Vec::new(), phases: Default::default(), settings, program: None };
         for draft in &drafts.rules {
             let rule = rules::build(&mut compilation, draft, &drafts, &catalogue);
             if let Some(phase) = engine.phases.get_mut(rule.phase as usize - 1) {

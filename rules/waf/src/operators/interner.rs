@@ -7,12 +7,14 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use regex_automata::meta::Regex;
 
 use super::rx;
+use crate::prefilter::{Needs, needs_of};
 
 /// Compiled patterns by their source. Lives as long as a compilation; the engine keeps what it uses.
 #[derive(Debug, Default)]
 pub struct Interner {
     patterns: HashMap<String, Arc<Regex>>,
     phrases: HashMap<Vec<Vec<u8>>, Arc<AhoCorasick>>,
+    needs: HashMap<String, Option<Arc<Needs>>>,
 }
 
 impl Interner {
@@ -29,6 +31,16 @@ impl Interner {
     /// How many patterns were compiled.
     pub fn patterns_compiled(&self) -> usize {
         self.patterns.len()
+    }
+
+    /// What a value must hold to match a pattern.
+    pub(super) fn needs(&mut self, pattern: &str) -> Option<Arc<Needs>> {
+        if let Some(known) = self.needs.get(pattern) {
+            return known.clone();
+        }
+        let needs = rx::tree(pattern).map(|tree| Arc::new(needs_of(&tree)));
+        self.needs.insert(pattern.to_owned(), needs.clone());
+        needs
     }
 
     pub(super) fn phrases(&mut self, mut phrases: Vec<Vec<u8>>) -> Result<Arc<AhoCorasick>, String> {

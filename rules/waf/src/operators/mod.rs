@@ -15,6 +15,7 @@ mod ends_with;
 mod interner;
 mod ip_match;
 mod ip_match_from_file;
+mod needs;
 mod number;
 mod pm;
 mod pm_from_file;
@@ -33,6 +34,7 @@ mod within;
 
 use std::sync::Arc;
 
+use crate::prefilter::Needs;
 pub use captures::{CAPTURES, Captures};
 pub use interner::Interner;
 pub use palisade_seclang::OperatorKind;
@@ -42,6 +44,8 @@ pub use rx::{HYBRID_CACHE_BYTES, NEST_LIMIT, NFA_BYTES, PATTERN_BYTES, compile a
 #[derive(Clone, Debug)]
 pub struct Operator {
     compiled: Compiled,
+    /// What a value must hold to match.
+    needs: Option<Arc<Needs>>,
 }
 
 /// Compares a value with the operator's argument.
@@ -126,7 +130,12 @@ impl Operator {
                 ));
             }
         };
-        Ok(Self { compiled })
+        Ok(Self { compiled, needs: needs::of(kind, argument, data, interner) })
+    }
+
+    /// What a value must hold to match; none: nothing is known.
+    pub(crate) fn needs(&self) -> Option<&Needs> {
+        self.needs.as_deref()
     }
 
     /// Whether the value matches. `argument` is the expanded argument; operators whose argument is compiled do not

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use regex_automata::meta::{Config, Regex};
 use regex_automata::util::syntax;
+use regex_syntax::hir::Hir;
 
 use super::{Captures, Interner, dialect};
 
@@ -49,6 +50,16 @@ impl Rx {
     }
 }
 
+/// How patterns are read.
+fn syntax_config() -> syntax::Config {
+    syntax::Config::new().unicode(false).utf8(false).dot_matches_new_line(true).nest_limit(NEST_LIMIT)
+}
+
+/// The syntax tree of a pattern that compiles.
+pub(super) fn tree(pattern: &str) -> Option<Hir> {
+    syntax::parse_with(&dialect::translate(pattern).ok()?, &syntax_config()).ok()
+}
+
 /// Compiles a pattern in SecLang's dialect. The error says what is wrong with it, and names the limit if it is one of
 /// [`PATTERN_BYTES`], [`NFA_BYTES`] and [`NEST_LIMIT`].
 pub fn compile(pattern: &str) -> Result<Regex, String> {
@@ -56,8 +67,7 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
         return Err(format!("the pattern has {} bytes, and the limit is {PATTERN_BYTES}", pattern.len()));
     }
     let translated = dialect::translate(pattern)?;
-    let syntax =
-        syntax::Config::new().unicode(false).utf8(false).dot_matches_new_line(true).nest_limit(NEST_LIMIT);
+    let syntax = syntax_config();
     let config = Config::new()
         .utf8_empty(false)
         .nfa_size_limit(Some(NFA_BYTES))

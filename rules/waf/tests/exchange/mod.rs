@@ -37,6 +37,8 @@ pub struct Outcome {
     pub interruption: Option<Interruption>,
     /// The phase that was interrupted.
     pub phase: Option<u8>,
+    /// Work units that are left.
+    pub units: u64,
 }
 
 impl Outcome {
@@ -133,7 +135,8 @@ impl Exchange {
         );
         let (interruption, phase) = self.phases(&mut transaction);
         transaction.logging();
-        Outcome { matches: transaction.matches().to_vec(), interruption, phase }
+        let units = transaction.work_units_left();
+        Outcome { matches: transaction.matches().to_vec(), interruption, phase, units }
     }
 
     fn phases(&self, transaction: &mut Transaction) -> (Option<Interruption>, Option<u8>) {

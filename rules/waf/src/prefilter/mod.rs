@@ -1,0 +1,27 @@
+//! The fast path: one scan for each distinct text, then only the rules that can match.
+//!
+//! ```text
+//!   compile:  operator -> Needs (literals and bytes of which a match must hold some)      literals, needs
+//!             rules    -> Program (views, transformation trie, one automaton a side)      program
+//!   run:      Memo (each text transformed and scanned once)                               memo
+//!             a rule that no text of its view can match is passed over; of the others,
+//!             only the texts that can match are tried                                     evaluate
+//! ```
+//!
+//! Promises: the same matches, order, captures, interruption and work units as the straightforward evaluation, which
+//! stays as the truth that this is tested against; what the fast path is unsure of takes the straightforward way.
+//! Memory is bounded: see [`memo`]. Does not judge chain links after the first, nor variables that rules can change,
+//! `TX` by name aside.
+
+mod evaluate;
+mod literals;
+mod memo;
+mod needs;
+mod program;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use literals::needs as needs_of;
+pub(crate) use memo::Memo;
+pub(crate) use needs::Needs;
+pub(crate) use program::Program;

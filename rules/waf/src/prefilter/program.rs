@@ -1,0 +1,347 @@
+//! What the rules' first links are compiled to: which values they look at, through which transformations, and what a
+//! text must hold so that they can match.
+//!
+//! Immutable and shared like the engine. Equal target lists, chains and needs are one. The literals of requests and of
+//! responses are in two automata, so that a request is not searched for what only responses hold.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use bytes::Bytes;
+use palisade_seclang::{Phase, Transformation, VariableKind};
+
+use super::needs::{ByteSet, Clause, Needs};
+use crate::engine::{Link, Rule};
+use crate::state::is_settable;
+use crate::values::{Selector, Target};
+
+/// Literals of one automaton; what does not fit any more is always tried. CRS's two have some 9,000 and 4,000.
+const LITERALS: usize = 64 * 1024;
+
+/// Transformations of one chain; CRS's longest has 8. The trie is climbed by recursion.
+const CHAIN: usize = 64;
+
+/// The compiled first links.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// By the index of the rule.
+    plans: Vec<Plan>,
+    pub(super) views: Vec<View>,
+    pub(super) selections: Vec<Selection>,
+    /// The transformation trie: each step with the one before it. The first stands for the value as it is.
+    pub(super) steps: Vec<(usize, Option<Transformation>)>,
+    predicates: Vec<Predicate>,
+    pub(super) scanners: [Scanner; 2],
+}
+
+/// How a rule's first link is judged.
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// As written.
+    Straightforward,
+    /// On a view.
+    View {
+        view: usize,
+        /// What a text must meet; none: anything may match.
+        predicate: Option<usize>,
+        negated: bool,
+        /// Whether the argument costs nothing to know.
+        is_literal: bool,
+    },
+    /// One member of a collection that rules set, or whether it is there, against a literal.
+    Member { variable: VariableKind, key: Bytes, count: bool, argument: Bytes },
+}
+
+/// A selection of values through a chain of transformations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct View {
+    pub(super) selection: usize,
+    pub(super) step: usize,
+    /// Whether every different text on the way is looked at.
+    pub(super) multi_match: bool,
+}
+
+/// Targets with exclusions.
+#[derive(Debug)]
+pub(super) struct Selection {
+    pub(super) targets: Vec<Target>,
+    pub(super) exclusions: Vec<Target>,
+}
+
+/// Needs, with the places of their literals in the scanners' results.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Predicate {
+    bytes: usize,
+    clauses: Vec<(Option<usize>, ByteSet)>,
+}
+
+/// One automaton.
+#[derive(Debug)]
+pub(super) struct Scanner {
+    automaton: AhoCorasick,
+    /// The clauses that each literal meets.
+    meets: Vec<Vec<usize>>,
+    /// Clauses.
+    bits: usize,
+}
+
+impl Scanner {
+    /// Words of a result.
+    pub(super) fn words(&self) -> usize {
+        self.bits.div_ceil(64)
+    }
+
+    /// Sets the bits of the clauses whose literals are in a text.
+    pub(super) fn scan(&self, text: &[u8], hits: &mut [u64]) {
+        let mut last = usize::MAX;
+        for found in self.automaton.find_overlapping_iter(text) {
+            let literal = found.pattern().as_usize();
+            if literal == last {
+                continue;
+            }
+            last = literal;
+            for bit in self.meets.get(literal).into_iter().flatten() {
+                if let Some(word) = hits.get_mut(bit / 64) {
+                    *word |= 1 << (bit % 64);
+                }
+            }
+        }
+    }
+}
+
+/// What is known of a text, or of several together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Findings<'a> {
+    pub(super) bytes: usize,
+    pub(super) present: &'a ByteSet,
+    pub(super) hits: &'a [u64],
+}
+
+impl Program {
+    /// Compiles the first links of rules; none if an automaton cannot be built, and then there is no fast path.
+    pub(crate) fn of(rules: &[Rule]) -> Option<Self> {
+        let mut builder = Builder::default();
+        builder.steps.place((0, None));
+        let plans = rules.iter().map(|rule| builder.plan(rule)).collect();
+        let [requests, responses] = builder.literals;
+        Some(Self {
+            plans,
+            views: builder.views.items,
+            selections: builder.selections,
+            steps: builder.steps.items,
+            predicates: builder.predicates.items,
+            scanners: [requests.build()?, responses.build()?],
+        })
+    }
+
+    pub(super) fn plan(&self, rule: usize) -> &Plan {
+        self.plans.get(rule).unwrap_or(&Plan::Straightforward)
+    }
+
+    /// Whether texts that this is known of may match.
+    pub(super) fn may_match(&self, predicate: Option<usize>, findings: Findings<'_>) -> bool {
+        let Some(predicate) = predicate.and_then(|index| self.predicates.get(index)) else { return true };
+        findings.bytes >= predicate.bytes
+            && predicate.clauses.iter().all(|(bit, bytes)| {
+                let is_hit =
+                    |bit: usize| findings.hits.get(bit / 64).is_none_or(|word| word >> (bit % 64) & 1 == 1);
+                bytes.meets(findings.present) || bit.is_some_and(is_hit)
+            })
+    }
+}
+
+/// Which automaton a phase uses.
+pub(super) fn side(phase: Phase) -> usize {
+    usize::from(phase > Phase::RequestBody)
+}
+
+#[derive(Default)]
+struct Builder {
+    views: Interned<View>,
+    selections: Vec<Selection>,
+    selection_keys: HashMap<String, usize>,
+    steps: Interned<(usize, Option<Transformation>)>,
+    predicates: Interned<Predicate>,
+    literals: [Literals; 2],
+}
+
+impl Builder {
+    fn plan(&mut self, rule: &Rule) -> Plan {
+        let Some(link) = rule.links.first() else { return Plan::Straightforward };
+        let Some(operator) = &link.operator else { return Plan::Straightforward };
+        if let Some(plan) = member(link) {
+            return plan;
+        }
+        if link.transformations.len() > CHAIN
+            || link.targets.is_empty()
+            || !link.targets.iter().all(|target| is_fixed(target.variable))
+        {
+            return Plan::Straightforward;
+        }
+        let needs = operator.needs().and_then(|needs| self.predicate(needs, side(rule.phase)));
+        Plan::View {
+            view: self.view(link),
+            predicate: needs,
+            negated: link.negated,
+            is_literal: link.argument.literal().is_some(),
+        }
+    }
+
+    fn view(&mut self, link: &Link) -> usize {
+        let key = format!("{} !{}", key(&link.targets), key(&link.exclusions));
+        let selection = match self.selection_keys.get(&key) {
+            Some(known) => *known,
+            None => {
+                let (targets, exclusions) = (link.targets.clone(), link.exclusions.clone());
+                self.selections.push(Selection { targets, exclusions });
+                self.selection_keys.insert(key, self.selections.len() - 1);
+                self.selections.len() - 1
+            }
+        };
+        let mut step = 0;
+        for transformation in &link.transformations {
+            step = self.steps.place((step, Some(*transformation)));
+        }
+        self.views.place(View { selection, step, multi_match: link.multi_match })
+    }
+
+    fn predicate(&mut self, needs: &Needs, side: usize) -> Option<usize> {
+        let literals = self.literals.get_mut(side)?;
+        let clauses: Vec<_> = needs.clauses.iter().filter_map(|clause| literals.place(clause)).collect();
+        let predicate = Predicate { bytes: needs.bytes, clauses };
+        (!needs.is_empty()).then(|| self.predicates.place(predicate))
+    }
+}
+
+/// The literals of one side, by the clauses they meet.
+#[derive(Default)]
+struct Literals {
+    clauses: BTreeMap<Clause, usize>,
+    meets: BTreeMap<Vec<u8>, Vec<usize>>,
+}
+
+impl Literals {
+    /// The place of a clause; none if its literals do not fit any more.
+    fn place(&mut self, clause: &Clause) -> Option<(Option<usize>, ByteSet)> {
+        if clause.literals.is_empty() {
+            return Some((None, clause.bytes));
+        }
+        if let Some(known) = self.clauses.get(clause) {
+            return Some((Some(*known), clause.bytes));
+        }
+        if self.meets.len() + clause.literals.len() > LITERALS {
+            return None;
+        }
+        let bit = self.clauses.len();
+        for literal in &clause.literals {
+            self.meets.entry(literal.clone()).or_default().push(bit);
+        }
+        self.clauses.insert(clause.clone(), bit);
+        Some((Some(bit), clause.bytes))
+    }
+
+    /// None if the automaton cannot be built.
+    fn build(self) -> Option<Scanner> {
+        let bits = self.clauses.len();
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(self.meets.keys())
+            .ok()?;
+        Some(Scanner { automaton, meets: self.meets.into_values().collect(), bits })
+    }
+}
+
+/// Equal items are one.
+struct Interned<T> {
+    items: Vec<T>,
+    places: HashMap<T, usize>,
+}
+
+impl<T> Default for Interned<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), places: HashMap::new() }
+    }
+}
+
+impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
+    fn place(&mut self, item: T) -> usize {
+        *self.places.entry(item).or_insert_with_key(|item| {
+            self.items.push(item.clone());
+            self.items.len() - 1
+        })
+    }
+}
+
+/// Equal keys: the same values. Equal expressions of one engine are one, so their addresses tell them apart.
+fn key(targets: &[Target]) -> String {
+    let one = |target: &Target| {
+        let selector = match &target.selector {
+            Selector::All => String::new(),
+            Selector::Exact(key) => format!(":{key:?}"),
+            Selector::Regex(regex) => format!("/{:p}/", std::sync::Arc::as_ptr(regex)),
+        };
+        format!("{}{}{selector}", if target.count { "&" } else { "" }, target.variable)
+    };
+    targets.iter().map(one).collect::<Vec<_>>().join("|")
+}
+
+/// A test of one member of a collection that rules set.
+fn member(link: &Link) -> Option<Plan> {
+    let [target] = link.targets.as_slice() else { return None };
+    let Selector::Exact(key) = &target.selector else { return None };
+    let is_plain = link.exclusions.is_empty() && link.transformations.is_empty();
+    if !is_plain || !is_settable(target.variable) {
+        return None;
+    }
+    let argument = link.argument.literal()?;
+    Some(Plan::Member { variable: target.variable, key: key.clone(), count: target.count, argument })
+}
+
+/// Whether a variable is the same for all rules of a phase. Only what is known to be is listed.
+fn is_fixed(variable: VariableKind) -> bool {
+    use VariableKind as V;
+    matches!(
+        variable,
+        V::Args
+            | V::ArgsNames
+            | V::ArgsGet
+            | V::ArgsGetNames
+            | V::ArgsPost
+            | V::ArgsPostNames
+            | V::ArgsCombinedSize
+            | V::RequestHeaders
+            | V::RequestHeadersNames
+            | V::RequestCookies
+            | V::RequestCookiesNames
+            | V::RequestLine
+            | V::RequestMethod
+            | V::RequestUri
+            | V::RequestUriRaw
+            | V::RequestFilename
+            | V::RequestBasename
+            | V::RequestProtocol
+            | V::QueryString
+            | V::RequestBody
+            | V::RequestBodyLength
+            | V::ReqbodyError
+            | V::MultipartStrictError
+            | V::MultipartPartHeaders
+            | V::MultipartFilename
+            | V::MultipartName
+            | V::Files
+            | V::FilesNames
+            | V::FilesSizes
+            | V::FilesCombinedSize
+            | V::Xml
+            | V::RemoteAddr
+            | V::UniqueId
+            | V::ResponseHeaders
+            | V::ResponseHeadersNames
+            | V::ResponseBody
+            | V::ResponseStatus
+            | V::ResponseContentType
+            | V::ResponseContentLength
+    )
+}
