@@ -75,6 +75,14 @@ enum Signal {
 }
 
 impl Signal {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Log(_) => Kind::Logs,
+            Self::Span(_) => Kind::Traces,
+            Self::Metrics(_) => Kind::Metrics,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Log(log) => log.encoded_len(),
@@ -84,12 +92,63 @@ impl Signal {
     }
 }
 
+/// A kind of signal, as the label `signal` of `palisade_telemetry_dropped_total` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Events.
+    Logs,
+    /// Spans.
+    Traces,
+    /// Values of metrics.
+    Metrics,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Logs, Self::Traces, Self::Metrics];
+
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Logs => "logs",
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+/// One counter a kind.
+#[derive(Debug, Default)]
+struct ByKind {
+    logs: AtomicU64,
+    traces: AtomicU64,
+    metrics: AtomicU64,
+}
+
+impl ByKind {
+    fn of(&self, kind: Kind) -> &AtomicU64 {
+        match kind {
+            Kind::Logs => &self.logs,
+            Kind::Traces => &self.traces,
+            Kind::Metrics => &self.metrics,
+        }
+    }
+
+    fn add(&self, kind: Kind, count: u64) {
+        self.of(kind).fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn total(&self) -> u64 {
+        Kind::ALL.iter().map(|kind| self.of(*kind).load(Ordering::Relaxed)).sum()
+    }
+}
+
 /// Counters that queue and task share.
 #[derive(Debug, Default)]
 struct Counters {
     waiting_bytes: AtomicUsize,
-    dropped: AtomicU64,
-    undelivered: AtomicU64,
+    dropped: ByKind,
+    undelivered: ByKind,
     sampled: AtomicU64,
     exported: AtomicU64,
 }
@@ -133,7 +192,7 @@ impl Exporter {
         match fit(Event { record, represents, trace }) {
             Some(log) => self.queue(Signal::Log(log)),
             None => {
-                self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+                self.counters.dropped.add(Kind::Logs, 1);
                 Queued::Dropped
             }
         }
@@ -156,7 +215,22 @@ impl Exporter {
         Ok(self.queue(Signal::Metrics(metrics.collect::<Result<_, _>>()?)))
     }
 
+    /// Queues what a registry exposes in Prometheus' text form: counters, gauges and histograms of [`crate::Metric`], at
+    /// most [`crate::limits::METRIC_POINTS`] values in one signal. Times are nanoseconds since the epoch.
+    pub fn exposition(&self, text: &str, start_ns: u64, now_ns: u64) -> Queued {
+        let mut result = Queued::NotWanted;
+        for metrics in crate::exposition::to_otlp(text, start_ns, now_ns) {
+            match self.queue(Signal::Metrics(metrics)) {
+                Queued::Dropped => result = Queued::Dropped,
+                queued if result != Queued::Dropped => result = queued,
+                _ => {}
+            }
+        }
+        result
+    }
+
     fn queue(&self, signal: Signal) -> Queued {
+        let kind = signal.kind();
         let bytes = signal.bytes();
         let waiting = &self.counters.waiting_bytes;
         let fits = waiting.fetch_add(bytes, Ordering::AcqRel) + bytes <= QUEUE_BYTES;
@@ -164,18 +238,24 @@ impl Exporter {
             return Queued::Yes;
         }
         waiting.fetch_sub(bytes, Ordering::AcqRel);
-        self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        self.counters.dropped.add(kind, 1);
         Queued::Dropped
     }
 
     /// Signals that were dropped because the queue was full (`palisade_telemetry_dropped_total`, cause `queue`).
     pub fn dropped(&self) -> u64 {
-        self.counters.dropped.load(Ordering::Relaxed)
+        self.counters.dropped.total()
+    }
+
+    /// What was dropped of one kind: because the queue was full, and because nobody took it.
+    pub fn dropped_of(&self, kind: Kind) -> (u64, u64) {
+        let load = |counts: &ByKind| counts.of(kind).load(Ordering::Relaxed);
+        (load(&self.counters.dropped), load(&self.counters.undelivered))
     }
 
     /// Signals that were dropped because nobody took them (cause `delivery`).
     pub fn undelivered(&self) -> u64 {
-        self.counters.undelivered.load(Ordering::Relaxed)
+        self.counters.undelivered.total()
     }
 
     /// Denials that were not exported because another stands for them (`palisade_telemetry_sampled_total`).

@@ -13,6 +13,7 @@
 mod attribute;
 pub mod event;
 pub mod exporter;
+mod exposition;
 pub mod limits;
 pub mod metrics;
 pub mod receiver;
@@ -21,6 +22,6 @@ pub mod trace;
 
 pub use event::{Event, EventError};
 
-pub use exporter::{ExportTask, Exporter, ExporterOptions, Queued};
+pub use exporter::{ExportTask, Exporter, ExporterOptions, Kind, Queued};
 pub use metrics::Metric;
 pub use trace::TraceContext;

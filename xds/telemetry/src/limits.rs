@@ -6,6 +6,8 @@ pub const QUEUE_ITEMS: usize = 4096;
 pub const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// Signals of one export request.
 pub const BATCH_ITEMS: usize = 512;
+/// Values of metrics in one signal: some 200 bytes each, so that a signal is far below a request's bytes.
+pub const METRIC_POINTS: usize = 1024;
 /// Bytes of one event: beyond it headers, then matches are left out. A sixteenth of what a receiver reads.
 pub const EVENT_BYTES: usize = 256 * 1024;
 /// Bytes of one text in an event; longer ones are cut at export and refused on receipt. A URI may have 8 KiB.

@@ -132,7 +132,7 @@ impl Metric {
 /// One value of a metric at one time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// Which metric. Histograms are not exported over OTLP; Prometheus exposition has them.
+    /// Which metric; no histogram. [`crate::Exporter::exposition`] exports those.
     pub metric: Metric,
     /// Values of its labels, in the order of [`Metric::labels`].
     pub labels: Vec<String>,
@@ -172,7 +172,7 @@ impl Sample {
                 is_monotonic: true,
             }),
             MetricKind::Gauge => Data::Gauge(otlp::Gauge { data_points: points }),
-            MetricKind::Histogram => return Err(error("histograms are not exported over OTLP")),
+            MetricKind::Histogram => return Err(error("a histogram is more than one value")),
         };
         Ok(otlp::Metric {
             name: self.metric.name().to_owned(),

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use super::{Counters, ExporterOptions, Signal};
+use super::{Counters, ExporterOptions, Kind, Signal};
 use crate::event::resource;
 use crate::limits::{BATCH_ITEMS, EXPORT_ATTEMPTS, REQUEST_BYTES};
 
@@ -38,7 +38,20 @@ struct Batch {
     logs: Option<logs::ExportLogsServiceRequest>,
     spans: Option<trace::ExportTraceServiceRequest>,
     metrics: Option<metrics::ExportMetricsServiceRequest>,
-    items: u64,
+    counts: [u64; 3],
+}
+
+impl Batch {
+    /// What of it was not taken yet.
+    fn left(&self) -> [(Kind, u64); 3] {
+        let [logs, traces, metrics] = self.counts;
+        let of = |there: bool, count| if there { count } else { 0 };
+        [
+            (Kind::Logs, of(self.logs.is_some(), logs)),
+            (Kind::Traces, of(self.spans.is_some(), traces)),
+            (Kind::Metrics, of(self.metrics.is_some(), metrics)),
+        ]
+    }
 }
 
 impl ExportTask {
@@ -60,20 +73,12 @@ impl ExportTask {
     {
         let resource = resource(&workload);
         let mut channel = None;
-        while let Some(batch) = self.collect(&resource).await {
-            let items = batch.items;
-            let counter = match self.deliver(batch, &mut channel, &mut connect).await {
-                Ok(rejected) => {
-                    self.counters.undelivered.fetch_add(rejected.min(items), Ordering::Relaxed);
-                    self.counters.exported.fetch_add(items.saturating_sub(rejected), Ordering::Relaxed);
-                    continue;
-                }
-                Err(error) => {
-                    tracing::warn!(error, items, "telemetry was not delivered and is dropped");
-                    &self.counters.undelivered
-                }
-            };
-            counter.fetch_add(items, Ordering::Relaxed);
+        while let Some(mut batch) = self.collect(&resource).await {
+            if let Err(error) = self.deliver(&mut batch, &mut channel, &mut connect).await {
+                let items: u64 = batch.left().iter().map(|(_, count)| count).sum();
+                tracing::warn!(error, items, "telemetry was not delivered and is dropped");
+                batch.left().into_iter().for_each(|(kind, count)| self.counters.undelivered.add(kind, count));
+            }
         }
     }
 
@@ -86,6 +91,7 @@ impl ExportTask {
         first.as_ref()?;
         let (mut logs, mut spans, mut metrics) = (Vec::new(), Vec::new(), Vec::new());
         let (mut items, mut bytes) = (0, 0);
+        let mut counts = [0; 3];
         while let Some((signal, size)) = first.take().or_else(|| self.signals.try_recv().ok()) {
             // Half of what a receiver reads: envelopes and resource have the other half.
             if items > 0 && bytes + size > REQUEST_BYTES / 2 {
@@ -95,10 +101,20 @@ impl ExportTask {
             self.counters.waiting_bytes.fetch_sub(size, Ordering::AcqRel);
             bytes += size;
             items += 1;
+            let [of_logs, of_spans, of_metrics] = &mut counts;
             match signal {
-                Signal::Log(log) => logs.push(log),
-                Signal::Span(span) => spans.push(span),
-                Signal::Metrics(mut more) => metrics.append(&mut more),
+                Signal::Log(log) => {
+                    *of_logs += 1;
+                    logs.push(log);
+                }
+                Signal::Span(span) => {
+                    *of_spans += 1;
+                    spans.push(span);
+                }
+                Signal::Metrics(mut more) => {
+                    *of_metrics += 1;
+                    metrics.append(&mut more);
+                }
             }
             if items >= BATCH_ITEMS {
                 break;
@@ -108,7 +124,7 @@ impl ExportTask {
         let resource = || Some(resource.clone());
         let schema_url = String::new;
         Some(Batch {
-            items: u64::try_from(items).unwrap_or(u64::MAX),
+            counts,
             logs: (!logs.is_empty()).then(|| logs::ExportLogsServiceRequest {
                 resource_logs: vec![ResourceLogs {
                     resource: resource(),
@@ -137,20 +153,19 @@ impl ExportTask {
         })
     }
 
-    /// Sends a batch, again and again if need be. `Ok` is how many items the receiver did not take.
+    /// Sends a batch, again and again if need be; what is taken is removed from it and counted.
     async fn deliver<C, F, E>(
         &self,
-        mut batch: Batch,
+        batch: &mut Batch,
         channel: &mut Option<Channel>,
         connect: &mut C,
-    ) -> Result<u64, String>
+    ) -> Result<(), String>
     where
         C: FnMut() -> F,
         F: Future<Output = Result<Channel, E>>,
         E: Display,
     {
         let mut error = String::new();
-        let mut rejected = 0;
         for attempt in 0..EXPORT_ATTEMPTS {
             if attempt > 0 {
                 let full = self.options.backoff_min.saturating_mul(1 << (attempt - 1).min(16));
@@ -170,11 +185,11 @@ impl ExportTask {
                     }
                 },
             };
-            let sent = send(&mut batch, &mut rejected, open.clone());
+            let sent = send(batch, &self.counters, open.clone());
             match tokio::time::timeout(self.options.timeout, sent).await {
                 Ok(Ok(())) => {
                     *channel = Some(open);
-                    return Ok(rejected);
+                    return Ok(());
                 }
                 Ok(Err(status)) if !retryable(&status) => {
                     *channel = Some(open);
@@ -194,23 +209,31 @@ impl ExportTask {
 }
 
 /// Sends what of the batch was not sent yet; what was taken is removed from it.
-async fn send(batch: &mut Batch, rejected: &mut u64, channel: Channel) -> Result<(), Status> {
+async fn send(batch: &mut Batch, counters: &Counters, channel: Channel) -> Result<(), Status> {
+    let [of_logs, of_spans, of_metrics] = batch.counts;
+    let taken = |kind, count: u64, rejected: Option<i64>| {
+        let rejected = u64::try_from(rejected.unwrap_or(0)).unwrap_or(0).min(count);
+        counters.undelivered.add(kind, rejected);
+        counters.exported.fetch_add(count - rejected, Ordering::Relaxed);
+    };
     if let Some(request) = &batch.logs {
         let mut client = logs::logs_service_client::LogsServiceClient::new(channel.clone());
         let response = client.export(Request::new(request.clone())).await?.into_inner();
-        let partial = response.partial_success.map_or(0, |partial| partial.rejected_log_records);
-        *rejected += u64::try_from(partial).unwrap_or(0);
         batch.logs = None;
+        taken(Kind::Logs, of_logs, response.partial_success.map(|partial| partial.rejected_log_records));
     }
     if let Some(request) = &batch.spans {
         let mut client = trace::trace_service_client::TraceServiceClient::new(channel.clone());
-        client.export(Request::new(request.clone())).await?;
+        let response = client.export(Request::new(request.clone())).await?.into_inner();
         batch.spans = None;
+        taken(Kind::Traces, of_spans, response.partial_success.map(|partial| partial.rejected_spans));
     }
     if let Some(request) = &batch.metrics {
         let mut client = metrics::metrics_service_client::MetricsServiceClient::new(channel);
+        // A partial success counts values, not signals; whatever was refused of one signal, it counts as taken.
         client.export(Request::new(request.clone())).await?;
         batch.metrics = None;
+        taken(Kind::Metrics, of_metrics, None);
     }
     Ok(())
 }
