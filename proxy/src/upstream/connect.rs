@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::Pool;
+use super::guarded::{Answers, GuardedStream};
 use crate::http::InBody;
 use crate::tls::{self, Identity};
 
@@ -94,8 +95,8 @@ pub(super) async fn http1(
     pool: &Pool,
     identity: Option<&Identity>,
     limit: Duration,
-) -> Result<http1::SendRequest<InBody>, ConnectFault> {
-    let stream = open_tcp(pool, identity, tls::HTTP11, limit).await?;
+) -> Result<(http1::SendRequest<InBody>, Answers), ConnectFault> {
+    let (stream, answers) = GuardedStream::new(open_tcp(pool, identity, tls::HTTP11, limit).await?);
     let (sender, connection) = http1::Builder::new()
         .max_headers(HEADER_COUNT)
         .max_buf_size(HEADER_BYTES * 2)
@@ -106,7 +107,7 @@ pub(super) async fn http1(
         // The exchange that is under way learns of an error by itself.
         let _ = connection.with_upgrades().await;
     });
-    Ok(sender)
+    Ok((sender, answers))
 }
 
 /// A new HTTP/2 connection.

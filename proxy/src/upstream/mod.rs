@@ -7,6 +7,7 @@
 
 mod cluster;
 mod connect;
+mod guarded;
 mod pool;
 mod send;
 

@@ -14,6 +14,7 @@ use palisade_model::policy::UpstreamTls;
 
 use super::Wire;
 use super::connect::{self, ConnectFault};
+use super::guarded::Answers;
 use crate::http::InBody;
 use crate::tls::Identity;
 
@@ -38,6 +39,7 @@ pub struct Pool {
 #[derive(Debug)]
 struct Idle {
     sender: http1::SendRequest<InBody>,
+    answers: Answers,
     since: Instant,
     generation: u64,
 }
@@ -55,6 +57,8 @@ pub enum Lease {
     Http1 {
         /// The connection.
         sender: http1::SendRequest<InBody>,
+        /// What reads its answers.
+        answers: Answers,
         /// Where it goes back to.
         pool: Arc<Pool>,
         /// The identity it was made under.
@@ -79,14 +83,19 @@ impl Lease {
         }
     }
 
+    /// Whether the connection ended because its bytes could be read in two ways.
+    pub fn refused(&self) -> bool {
+        matches!(self, Self::Http1 { answers, .. } if answers.refused())
+    }
+
     /// The exchange is over and the connection is good for another.
     pub fn give_back(self) {
-        if let Self::Http1 { sender, pool, generation, .. } = self
+        if let Self::Http1 { sender, answers, pool, generation, .. } = self
             && !sender.is_closed()
         {
             let mut idle = lock(&pool.idle);
             if idle.len() < IDLE_CONNECTIONS {
-                idle.push(Idle { sender, since: Instant::now(), generation });
+                idle.push(Idle { sender, answers, since: Instant::now(), generation });
             }
         }
     }
@@ -131,8 +140,8 @@ impl Pool {
                 if !fresh && let Some(lease) = self.take_idle(generation).await {
                     return Ok(lease);
                 }
-                let sender = connect::http1(self, identity, limit).await?;
-                Ok(Lease::Http1 { sender, pool: self.clone(), generation, reused: false })
+                let (sender, answers) = connect::http1(self, identity, limit).await?;
+                Ok(Lease::Http1 { sender, answers, pool: self.clone(), generation, reused: false })
             }
             Wire::Http2 => self.lease_shared(identity, generation, limit).await,
         }
@@ -148,6 +157,7 @@ impl Pool {
             if idle.sender.ready().await.is_ok() {
                 return Some(Lease::Http1 {
                     sender: idle.sender,
+                    answers: idle.answers,
                     pool: self.clone(),
                     generation,
                     reused: true,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
+use palisade_http::response::Asked;
 use palisade_model::{RequestHead, Scheme};
 use palisade_rules::{Destination, Permit, ResponseStage};
 
@@ -151,6 +152,9 @@ async fn attempt(
             Ok(response) => return Ok((response, lease)),
             Err(Unsent::Whole(unsent)) => request = *unsent,
             Err(Unsent::Lost(error)) => {
+                if lease.refused() {
+                    return Err(Upstream::BadResponse);
+                }
                 tracing::debug!(%error, cluster = %cluster.name, "upstream broke the exchange off");
                 request = again.ok_or(Upstream::Reset)?;
             }
@@ -170,7 +174,10 @@ enum Unsent {
 
 async fn exchange(lease: &mut Lease, request: Request<InBody>) -> Result<Response<Incoming>, Unsent> {
     let sent = match lease {
-        Lease::Http1 { sender, .. } => sender.try_send_request(request).await,
+        Lease::Http1 { sender, answers, .. } => {
+            answers.ask(Asked::new(request.method().clone(), request.headers().contains_key(UPGRADE)));
+            sender.try_send_request(request).await
+        }
         Lease::Http2 { sender, .. } => sender.try_send_request(request).await,
     };
     sent.map_err(|mut error| match error.take_message() {
@@ -210,6 +217,10 @@ fn build(head: RequestHead, body: InBody, wire: Wire, stamp: Stamp<'_>) -> Reque
             if let Some(protocol) = &head.upgrade {
                 ask_upgrade(&mut headers, protocol);
             }
+            if request.body().size_hint().exact().is_none() && !headers.contains_key(CONTENT_LENGTH) {
+                // Said aloud, since hyper drops the body of a GET whose length is not known.
+                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
             *request.uri_mut() = target.map(Uri::from).unwrap_or_default();
         }
         Wire::Http2 => {
@@ -217,10 +228,6 @@ fn build(head: RequestHead, body: InBody, wire: Wire, stamp: Stamp<'_>) -> Reque
             *request.uri_mut() = absolute(&head.authority.to_string(), target, Scheme::Http);
             *request.version_mut() = Version::HTTP_2;
         }
-    }
-    if matches!(request.body(), InBody::Held(_)) && !headers.contains_key(CONTENT_LENGTH) {
-        // hyper frames it by what is known of the held pieces.
-        headers.remove(http::header::TRANSFER_ENCODING);
     }
     *request.method_mut() = head.method;
     *request.headers_mut() = headers;

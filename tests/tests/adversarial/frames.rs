@@ -105,6 +105,8 @@ impl Http2 {
                 );
             }
             Outcome::Reset(_) | Outcome::GoAway(_) | Outcome::Closed => {
+                // The library refuses what is malformed; what is well formed must be judged.
+                assert!(statuses != [403], "{name}: no verdict over HTTP/2");
                 assert_eq!(stage.origin.count(), before, "{name} over HTTP/2: {:?}", stage.origin.requests());
             }
         }

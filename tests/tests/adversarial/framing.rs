@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use crate::frames::{DATA, END_HEADERS, END_STREAM, Fields, HEADERS, Http2, Outcome, block, frame};
-use crate::stage::{Client, GOOD, Origin, Stage};
+use crate::stage::{Client, GOOD, Origin, Stage, with_waf};
 
 /// What would be a request of its own if the first message ended early.
 const SMUGGLED: &str = "GET /admin HTTP/1.1\r\nhost: shop.example\r\n\r\n";
@@ -259,6 +259,8 @@ fn framing_45_an_upstream_that_can_be_read_in_two_ways_is_502_and_nothing_of_it_
         ),
         ("TE list", "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\nEVIL"),
         ("TE on 1.0", "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nEVIL"),
+        ("bare LF", "HTTP/1.1 200 OK\ncontent-length: 4\n\nEVIL"),
+        ("bare LF in a head", "HTTP/1.1 200 OK\r\nx-a: b\ncontent-length: 4\r\n\r\nEVIL"),
         ("obs-fold", "HTTP/1.1 200 OK\r\nx-a: b\r\n c\r\ncontent-length: 4\r\n\r\nEVIL"),
         ("space before colon", "HTTP/1.1 200 OK\r\ncontent-length : 4\r\n\r\nEVIL"),
         ("NUL", "HTTP/1.1 200 OK\r\nx-a: b\0c\r\ncontent-length: 4\r\n\r\nEVIL"),
@@ -280,6 +282,19 @@ fn framing_45_an_upstream_that_can_be_read_in_two_ways_is_502_and_nothing_of_it_
         stage.alive();
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn framing_45_an_answer_whose_chunks_break_is_cut_off_and_its_connection_not_used_again() {
+    let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0x2\r\nEVIL\r\n0\r\n\r\n";
+    let stage = Stage::new(Origin::answering(answer));
+    for _ in 0..3 {
+        let mut client = Client::connect(stage.edge);
+        client.send(GOOD);
+        let text = client.rest();
+        assert!(!text.contains("EVIL") && !text.ends_with("0\r\n\r\n"), "{text}");
+    }
+    stage.alive();
 }
 
 #[test]
@@ -331,6 +346,29 @@ fn framing_45_a_get_with_a_body_is_one_request() {
     let seen = stage.forwards("GET with a body", request);
     assert_eq!(seen.body, SMUGGLED.as_bytes());
     assert_eq!(stage.origin.count(), 1);
+}
+
+#[test]
+fn framing_45_a_get_with_a_body_of_unknown_length_keeps_its_body() {
+    // What was judged is what is sent: a body that is dropped on the way was judged for nothing.
+    let streamed = Stage::new(Origin::ok());
+    let held = Stage::with(Origin::ok(), |policy| {
+        with_waf(policy, "SecRuleEngine On\nSecRequestBodyAccess On\n", 100, "reject");
+    });
+    for stage in [&streamed, &held] {
+        let head = "host: shop.example\r\ntransfer-encoding: chunked\r\ncontent-type: text/plain";
+        let request = format!("GET /good HTTP/1.1\r\n{head}\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+        let seen = stage.forwards("chunked GET", request);
+        assert!(seen.body.starts_with(b"abcde"), "{seen:?}");
+        let mut client = Http2::connect(stage);
+        let mut bytes = frame(HEADERS, END_HEADERS, 1, &block(&Http2::get("/good")));
+        bytes.extend(frame(DATA, END_STREAM, 1, b"abcde"));
+        client.send(&bytes);
+        assert_eq!(client.outcome(1), Outcome::Status(200));
+        let seen = stage.origin.requests();
+        assert!(seen[1].body.starts_with(b"abcde"), "{:?}", seen[1]);
+        assert_eq!(seen.len(), 2);
+    }
 }
 
 #[test]

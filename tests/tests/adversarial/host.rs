@@ -60,6 +60,10 @@ fn host_24_two_hosts_are_refused() {
     let mut two = Http2::get("/good");
     two.push((b"host", b"admin.example"));
     Http2::refused(&stage, "host beside :authority", &two, &[400]);
+    let mut only_host = Http2::get("/good");
+    only_host[2] = (b"host", b"admin.example");
+    only_host.swap(2, 3);
+    Http2::refused(&stage, "host in the place of :authority", &only_host, &[403]);
 }
 
 #[test]

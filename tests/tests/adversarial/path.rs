@@ -110,6 +110,7 @@ fn path_16_a_double_slash_is_a_path_and_no_authority() {
     assert_eq!(seen.target(), "/evil/x");
     assert!(seen.head.contains("host: shop.example\r\n"), "{}", seen.head);
     stage.refuses("absolute", get("http://admin.example/"), &[400, 403]);
+    stage.refuses("absolute, in capitals", get("HTTP://SHOP.example/%61dmin"), &[400, 403]);
     stage.refuses("user info", get("http://shop.example@admin.example/"), &[400]);
 }
 
