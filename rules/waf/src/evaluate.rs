@@ -108,7 +108,7 @@ impl Transaction {
             self.act(&link.actions);
             return true;
         };
-        if let Some(matched) = removable.and_then(|index| self.judge_view(index, link)) {
+        if let Some(matched) = removable.and_then(|index| self.judge(index, link)) {
             return matched;
         }
         let mut values = Vec::new();

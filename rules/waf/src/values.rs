@@ -92,7 +92,7 @@ impl State {
                 // A store has a name once.
                 (Selector::Exact(key), Some(store)) => number = store.get(key).is_some().into(),
                 _ => self.visit(target.variable, &mut |key, _| {
-                    number += usize::from(target.selector.selects(key.as_ref()));
+                    number += usize::from(target.selector.selects(key));
                 }),
             }
             values.push(Value {
@@ -116,8 +116,8 @@ impl State {
             return;
         }
         self.visit(target.variable, &mut |key, bytes| {
-            if target.selector.selects(key.as_ref()) {
-                push(key, bytes);
+            if target.selector.selects(key) {
+                push(key.cloned(), bytes.clone());
             }
         });
     }
@@ -129,33 +129,33 @@ impl State {
         }
         let mut found = None;
         self.visit(variable, &mut |name, bytes| {
-            let wanted = match (key, &name) {
+            let wanted = match (key, name) {
                 (Some(key), Some(name)) => name.eq_ignore_ascii_case(key),
                 (Some(_), None) => false,
                 (None, _) => true,
             };
             if wanted && found.is_none() {
-                found = Some(bytes);
+                found = Some(bytes.clone());
             }
         });
         found
     }
 
     /// Every value of a variable, with its name in the collection.
-    fn visit(&self, variable: VariableKind, emit: &mut dyn FnMut(Option<Bytes>, Bytes)) {
+    fn visit(&self, variable: VariableKind, emit: &mut dyn FnMut(Option<&Bytes>, &Bytes)) {
         if let Some(store) = self.store(variable) {
             for (name, value) in store.iter() {
-                emit(Some(name.clone()), value.clone());
+                emit(Some(name), value);
             }
         } else if !self.visit_collection(variable, emit)
             && let Some(value) = self.request_scalar(variable).or_else(|| self.other_scalar(variable))
         {
-            emit(None, value);
+            emit(None, &value);
         }
     }
 
     /// Whether the variable is a collection of what came in or matched; its members are visited.
-    fn visit_collection(&self, variable: VariableKind, emit: &mut dyn FnMut(Option<Bytes>, Bytes)) -> bool {
+    fn visit_collection(&self, variable: VariableKind, emit: &mut dyn FnMut(Option<&Bytes>, &Bytes)) -> bool {
         use VariableKind as V;
         let (request, body) = (&self.facts.request, &self.facts.body);
         match variable {
@@ -178,10 +178,10 @@ impl State {
                 }
             }
             V::MatchedVars => {
-                self.matched.iter().for_each(|value| emit(Some(value.name()), value.bytes.clone()));
+                self.matched.iter().for_each(|value| emit(Some(&value.name()), &value.bytes));
             }
             V::MatchedVarsNames => {
-                self.matched.iter().for_each(|value| emit(Some(value.name()), value.name()));
+                self.matched.iter().for_each(|value| emit(Some(&value.name()), &value.name()));
             }
             V::Rule => {
                 if let Some(rule) = &self.rule {
@@ -318,9 +318,9 @@ impl State {
     }
 }
 
-fn members(collection: &Collection, names: bool, emit: &mut dyn FnMut(Option<Bytes>, Bytes)) {
+fn members(collection: &Collection, names: bool, emit: &mut dyn FnMut(Option<&Bytes>, &Bytes)) {
     for (name, value) in collection.iter() {
-        emit(Some(name.clone()), if names { name.clone() } else { value.clone() });
+        emit(Some(name), if names { name } else { value });
     }
 }
 

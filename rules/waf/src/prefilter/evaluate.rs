@@ -1,5 +1,6 @@
 //! The seam: what the evaluation asks the fast path.
 
+use bytes::Bytes;
 use palisade_seclang::VariableKind;
 
 use super::memo::Memo;
@@ -35,23 +36,40 @@ impl Transaction {
         }
     }
 
-    /// Judges the first link of a rule on its view, if it has one: only texts that can match are tried.
-    pub(crate) fn judge_view(&mut self, index: usize, link: &Link) -> Option<bool> {
-        let engine = self.engine.clone();
-        let program = engine.program.as_ref()?;
-        let Plan::View { view, predicate, .. } = *program.plan(index) else { return None };
+    /// Judges the first link of a rule on its view or member, if it has one: only texts that can match are tried.
+    pub(crate) fn judge(&mut self, index: usize, link: &Link) -> Option<bool> {
         if self.removed_targets.iter().any(|(rules, _)| rules.binary_search(&index).is_ok()) {
             return None;
         }
+        let engine = self.engine.clone();
+        let program = engine.program.as_ref()?;
+        match program.plan(index) {
+            Plan::Straightforward => None,
+            Plan::View { view, predicate, .. } => self.judge_view(program, link, *view, *predicate),
+            Plan::Member { variable, key, count, argument } => {
+                self.judge_member(link, (*variable, key, *count), argument)
+            }
+        }
+    }
+
+    fn judge_view(
+        &mut self,
+        program: &Program,
+        link: &Link,
+        view: usize,
+        predicate: Option<usize>,
+    ) -> Option<bool> {
         let operator = link.operator.as_ref()?;
-        let seen = self.memo.view(program, &self.state, view)?.clone();
+        let seen = self.memo.view(program, &self.state, view)?;
         let argument = self.state.expand(&link.argument);
         let mut captures = Captures::default();
         let mut matched = false;
-        for entry in &seen.entries {
+        for entry in seen.entries {
+            let entry = self.memo.entry(entry)?.clone();
             self.state.budget.bytes(entry.charge);
-            for text in &entry.texts {
-                let findings = self.memo.findings(program, *text);
+            for listed in entry.listed.clone() {
+                let text = *self.memo.listed(listed..listed + 1).first()?;
+                let findings = self.memo.findings(program, text);
                 self.state.budget.evaluation(findings.bytes);
                 if self.state.budget.exhausted().is_some() {
                     return Some(false);
@@ -60,7 +78,7 @@ impl Transaction {
                 if !may_match && !link.negated {
                     continue;
                 }
-                let candidate = self.memo.text(*text);
+                let candidate = self.memo.text(text);
                 let found = if may_match {
                     operator.matches(&candidate, &argument, link.capture.then_some(&mut captures))
                 } else {
@@ -71,10 +89,33 @@ impl Transaction {
                     continue;
                 }
                 matched = true;
-                self.matched(link, Value { bytes: candidate, ..entry.value.clone() }, &captures);
+                let value = self.memo.value(&entry, candidate)?;
+                self.matched(link, value, &captures);
             }
         }
         Some(matched)
+    }
+
+    fn judge_member(
+        &mut self,
+        link: &Link,
+        (variable, key, count): (VariableKind, &Bytes, bool),
+        argument: &[u8],
+    ) -> Option<bool> {
+        let found = self.state.store(variable)?.get(key).cloned();
+        let bytes = if count { Some(number_text(found.is_some().into())) } else { found };
+        let Some(bytes) = bytes else { return Some(false) };
+        self.state.budget.evaluation(bytes.len());
+        if self.state.budget.exhausted().is_some() {
+            return Some(false);
+        }
+        let mut captures = Captures::default();
+        let wanted = link.capture.then_some(&mut captures);
+        if link.operator.as_ref()?.matches(&bytes, argument, wanted) == link.negated {
+            return Some(false);
+        }
+        self.matched(link, Value { variable, key: Some(key.clone()), count, bytes }, &captures);
+        Some(true)
     }
 }
 
@@ -86,15 +127,12 @@ fn foresee(program: &Program, memo: &mut Memo, state: &State, plan: &Plan, link:
             member(state, link, *variable, key, *count, argument)
         }
         Plan::View { view, predicate, negated, is_literal } => {
-            let Some(seen) = memo.view(program, state, *view).cloned() else { return Known::Nothing };
+            let Some(seen) = memo.view(program, state, *view) else { return Known::Nothing };
+            let may_match = |text: &usize| program.may_match(*predicate, memo.findings(program, *text));
             let impossible = seen.entries.is_empty()
-                || (!negated
-                    && (!program.may_match(*predicate, seen.findings())
-                        || !seen
-                            .entries
-                            .iter()
-                            .flat_map(|entry| &entry.texts)
-                            .any(|text| program.may_match(*predicate, memo.findings(program, *text)))));
+                || !negated
+                    && (!program.may_match(*predicate, memo.findings_of(&seen))
+                        || !memo.listed(seen.listed.clone()).iter().any(may_match));
             if *is_literal && impossible { Known::NoMatch { units: seen.charge } } else { Known::Nothing }
         }
     }

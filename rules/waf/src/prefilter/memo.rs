@@ -6,7 +6,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
 
 use bytes::Bytes;
 use palisade_seclang::Phase;
@@ -23,78 +24,78 @@ pub(crate) const MEMO_BYTES: usize = 256 * 1024;
 /// Steps of values, texts and view entries that one transaction keeps: each is some 100 bytes.
 pub(crate) const MEMO_ENTRIES: usize = 64 * 1024;
 
-/// What is known.
+/// What is known. Lists of one view or selection are ranges of one vector for all.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
     side: usize,
-    values: Vec<Known>,
     /// The place and length of a value's bytes.
-    places: HashMap<(usize, usize), usize>,
+    places: HashMap<(usize, usize), usize, BuildHasherDefault<PlaceHasher>>,
+    /// The texts of each value, in steps of the trie.
+    steps: Vec<Step>,
     texts: Vec<Text>,
     /// The hits of each text, one after the other.
     hits: Vec<u64>,
-    selections: Vec<Option<Selected>>,
-    views: Vec<Option<Arc<Seen>>>,
+    selections: Vec<Option<Range<usize>>>,
+    /// Values with their places in the memo.
+    selected: Vec<(Value, usize)>,
+    views: Vec<Option<Seen>>,
+    entries: Vec<Entry>,
+    /// The texts of entries.
+    listed: Vec<usize>,
+    /// The hits of each view.
+    together: Vec<u64>,
+    /// Bytes of texts that are kept.
     bytes: usize,
-    entries: usize,
+    /// What else is kept.
+    count: usize,
     /// Whether a limit was reached.
     full: bool,
-}
-
-/// Values with their places in the memo.
-type Selected = Arc<[(Value, usize)]>;
-
-/// A value.
-#[derive(Debug)]
-struct Known {
-    /// By the index of the step.
-    steps: Vec<Option<Step>>,
-    /// What it became; the first is the value itself, which holds its bytes in their place.
-    texts: Vec<usize>,
 }
 
 /// A value after some transformations.
 #[derive(Clone, Copy, Debug)]
 struct Step {
-    text: usize,
+    /// [`UNKNOWN`] until it is made.
+    text: u32,
     /// Bytes that were transformed on the way.
-    charge: usize,
+    charge: u32,
     /// Whether the last transformation changed something.
     changed: bool,
 }
+
+/// No text has this place.
+const UNKNOWN: u32 = u32::MAX;
 
 /// A text.
 #[derive(Debug)]
 struct Text {
     bytes: Bytes,
     present: ByteSet,
+    /// The next text of the same value.
+    next: Option<usize>,
 }
 
 /// A view on one transaction.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Seen {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Range<usize>,
+    /// Its texts.
+    pub(super) listed: Range<usize>,
     /// Work units of trying everything.
     pub(super) charge: u64,
     bytes: usize,
     present: ByteSet,
-    hits: Vec<u64>,
+    together: Range<usize>,
 }
 
 /// A value of a view.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) value: Value,
+    /// Its place among the selected values.
+    value: usize,
     /// Bytes that its transformations read.
     pub(super) charge: usize,
-    pub(super) texts: Vec<usize>,
-}
-
-impl Seen {
-    /// What is known of all its texts together.
-    pub(super) fn findings(&self) -> Findings<'_> {
-        Findings { bytes: self.bytes, present: &self.present, hits: &self.hits }
-    }
+    pub(super) listed: Range<usize>,
 }
 
 impl Memo {
@@ -104,12 +105,32 @@ impl Memo {
             *self = Self { side: side(phase), ..Self::default() };
         }
         self.selections.clear();
+        self.selected.clear();
         self.views.clear();
+        self.entries.clear();
+        self.listed.clear();
+        self.together.clear();
     }
 
     /// A text.
     pub(super) fn text(&self, text: usize) -> Bytes {
         self.texts.get(text).map(|text| text.bytes.clone()).unwrap_or_default()
+    }
+
+    /// A value of a view with its text in place of its bytes.
+    pub(super) fn value(&self, entry: &Entry, text: Bytes) -> Option<Value> {
+        let (value, _) = self.selected.get(entry.value)?;
+        Some(Value { variable: value.variable, key: value.key.clone(), count: value.count, bytes: text })
+    }
+
+    /// A value of a view.
+    pub(super) fn entry(&self, entry: usize) -> Option<&Entry> {
+        self.entries.get(entry)
+    }
+
+    /// Texts of a view.
+    pub(super) fn listed(&self, listed: Range<usize>) -> &[usize] {
+        self.listed.get(listed).unwrap_or_default()
     }
 
     /// What is known of a text.
@@ -124,57 +145,68 @@ impl Memo {
         }
     }
 
+    /// What is known of all texts of a view together.
+    pub(super) fn findings_of<'a>(&'a self, seen: &'a Seen) -> Findings<'a> {
+        let hits = self.together.get(seen.together.clone()).unwrap_or_default();
+        Findings { bytes: seen.bytes, present: &seen.present, hits }
+    }
+
     /// A view; none if the memo is full.
-    pub(super) fn view(&mut self, program: &Program, state: &State, view: usize) -> Option<&Arc<Seen>> {
+    pub(super) fn view(&mut self, program: &Program, state: &State, view: usize) -> Option<Seen> {
         if self.views.len() <= view {
             self.views.resize(program.views.len(), None);
         }
-        if self.views.get(view)?.is_none() {
-            if self.full {
-                return None;
-            }
-            let Some(seen) = self.look(program, state, view) else {
-                self.full = true;
-                return None;
-            };
-            *self.views.get_mut(view)? = Some(Arc::new(seen));
+        if let Some(seen) = self.views.get(view)? {
+            return Some(seen.clone());
         }
-        self.views.get(view)?.as_ref()
+        if self.full {
+            return None;
+        }
+        let seen = self.look(program, state, view);
+        self.full = seen.is_none();
+        self.views.get_mut(view)?.clone_from(&seen);
+        seen
     }
 
     fn look(&mut self, program: &Program, state: &State, view: usize) -> Option<Seen> {
         let view = program.views.get(view)?;
         let values = self.select(program, state, view.selection)?;
         let words = program.scanners.get(self.side)?.words();
-        let mut seen = Seen {
-            entries: Vec::with_capacity(values.len()),
-            charge: 0,
-            bytes: 0,
-            present: ByteSet::NONE,
-            hits: vec![0; words],
-        };
-        for (value, known) in values.iter() {
-            let step = self.step(program, *known, view.step)?;
-            let mut texts = Vec::with_capacity(1);
+        let (first, first_listed, together) = (self.entries.len(), self.listed.len(), self.together.len());
+        let (mut charge, mut bytes, mut present) = (0, 0, ByteSet::NONE);
+        self.together.resize(together + words, 0);
+        for value in values {
+            let known = self.selected.get(value)?.1;
+            let step = self.step(program, known, view.step)?;
+            let from = self.listed.len();
             if view.multi_match {
-                self.on_the_way(program, *known, view.step, &mut texts);
+                self.on_the_way(program, known, view.step);
             }
-            texts.push(step.text);
-            seen.charge += step.charge as u64;
-            for text in &texts {
-                let findings = self.findings(program, *text);
-                seen.charge += findings.bytes as u64 + EVALUATION_UNITS;
-                seen.bytes = seen.bytes.max(findings.bytes);
-                seen.present.extend(findings.present);
-                seen.hits.iter_mut().zip(findings.hits).for_each(|(word, more)| *word |= more);
+            self.listed.push(step.text as usize);
+            charge += u64::from(step.charge);
+            for listed in from..self.listed.len() {
+                let at = *self.listed.get(listed)?;
+                let text = self.texts.get(at)?;
+                charge += text.bytes.len() as u64 + EVALUATION_UNITS;
+                bytes = bytes.max(text.bytes.len());
+                present.extend(&text.present);
+                let hits = self.hits.get(at * words..(at + 1) * words)?;
+                self.together
+                    .get_mut(together..)?
+                    .iter_mut()
+                    .zip(hits)
+                    .for_each(|(word, more)| *word |= more);
             }
-            seen.entries.push(Entry { value: value.clone(), charge: step.charge, texts });
+            let listed = from..self.listed.len();
+            self.entries.push(Entry { value, charge: step.charge as usize, listed });
         }
-        self.add(seen.entries.len()).then_some(seen)
+        let (entries, listed) = (first..self.entries.len(), first_listed..self.listed.len());
+        let seen = Seen { entries, listed, charge, bytes, present, together: together..together + words };
+        self.add(seen.listed.len()).then_some(seen)
     }
 
     /// The values of a selection, before any transformation.
-    fn select(&mut self, program: &Program, state: &State, selection: usize) -> Option<Selected> {
+    fn select(&mut self, program: &Program, state: &State, selection: usize) -> Option<Range<usize>> {
         if self.selections.len() <= selection {
             self.selections.resize(program.selections.len(), None);
         }
@@ -185,18 +217,18 @@ impl Memo {
         let mut values = Vec::new();
         targets.iter().for_each(|target| state.collect(target, &mut values));
         values.retain(|value| !exclusions.iter().any(|target| target.takes(value)));
-        let mut selected = Vec::with_capacity(values.len());
+        let from = self.selected.len();
         for value in values {
-            let known = self.value(program, &value.bytes)?;
-            selected.push((value, known));
+            let known = self.known(program, &value.bytes)?;
+            self.selected.push((value, known));
         }
-        let selected: Selected = selected.into();
+        let selected = from..self.selected.len();
         *self.selections.get_mut(selection)? = Some(selected.clone());
         self.add(selected.len()).then_some(selected)
     }
 
-    /// The place of a value in the memo.
-    fn value(&mut self, program: &Program, bytes: &Bytes) -> Option<usize> {
+    /// The place of a value's steps.
+    fn known(&mut self, program: &Program, bytes: &Bytes) -> Option<usize> {
         let place = (bytes.as_ptr() as usize, bytes.len());
         if let Some(known) = self.places.get(&place) {
             return Some(*known);
@@ -204,66 +236,76 @@ impl Memo {
         if !self.add(program.steps.len()) {
             return None;
         }
+        // The text holds the bytes in their place.
         let text = self.keep(program, bytes.clone(), None)?;
-        let mut steps = vec![None; program.steps.len()];
-        *steps.first_mut()? = Some(Step { text, charge: 0, changed: false });
-        self.values.push(Known { steps, texts: vec![text] });
-        self.places.insert(place, self.values.len() - 1);
-        Some(self.values.len() - 1)
+        let from = self.steps.len();
+        self.steps.resize(from + program.steps.len(), Step { text: UNKNOWN, charge: 0, changed: false });
+        *self.steps.get_mut(from)? = Step { text: u32::try_from(text).ok()?, charge: 0, changed: false };
+        self.places.insert(place, from);
+        Some(from)
     }
 
     /// A value after a step of the trie; none if the memo is full.
     fn step(&mut self, program: &Program, value: usize, step: usize) -> Option<Step> {
-        if let Some(known) = self.values.get(value)?.steps.get(step)? {
-            return Some(*known);
+        let known = *self.steps.get(value + step)?;
+        if known.text != UNKNOWN {
+            return Some(known);
         }
         let (parent, transformation) = *program.steps.get(step)?;
         let before = self.step(program, value, parent)?;
-        let input = self.text(before.text);
-        let charge = before.charge + input.len();
-        let next = match transformations::apply(transformation?, &input) {
+        let input = &self.texts.get(before.text as usize)?.bytes;
+        let charge = before.charge.checked_add(u32::try_from(input.len()).ok()?)?;
+        let next = match transformations::apply(transformation?, input) {
             Cow::Borrowed(same) if same.len() == input.len() => None,
             Cow::Borrowed(part) => Some(input.slice_ref(part)),
             Cow::Owned(changed) => Some(Bytes::from(changed)),
         };
         let after = match next {
             None => Step { charge, changed: false, ..before },
-            Some(text) => Step { text: self.distinct(program, value, text)?, charge, changed: true },
+            Some(text) => {
+                let text = u32::try_from(self.distinct(program, value, text)?).ok()?;
+                Step { text, charge, changed: true }
+            }
         };
-        *self.values.get_mut(value)?.steps.get_mut(step)? = Some(after);
+        *self.steps.get_mut(value + step)? = after;
         Some(after)
     }
 
-    /// The texts before each transformation that changed something.
-    fn on_the_way(&self, program: &Program, value: usize, step: usize, texts: &mut Vec<usize>) {
+    /// Lists the texts before each transformation that changed something.
+    fn on_the_way(&mut self, program: &Program, value: usize, step: usize) {
         let Some((parent, Some(_))) = program.steps.get(step) else { return };
-        self.on_the_way(program, value, *parent, texts);
-        let known = |step: usize| self.values.get(value)?.steps.get(step).copied().flatten();
-        if let (Some(before), Some(after)) = (known(*parent), known(step))
+        self.on_the_way(program, value, *parent);
+        if let (Some(before), Some(after)) = (self.steps.get(value + parent), self.steps.get(value + step))
             && after.changed
         {
-            texts.push(before.text);
+            self.listed.push(before.text as usize);
         }
     }
 
     /// The place of a text that a value became; the same texts of one value are one.
     fn distinct(&mut self, program: &Program, value: usize, bytes: Bytes) -> Option<usize> {
-        let known = &self.values.get(value)?.texts;
-        let text_of = |text: &usize| self.texts.get(*text).map(|text| &text.bytes);
-        if let Some(same) = known.iter().find(|text| text_of(text) == Some(&bytes)) {
-            return Some(*same);
+        let first = self.steps.get(value)?.text as usize;
+        let (mut at, mut alike) = (first, None);
+        loop {
+            let text = self.texts.get(at)?;
+            if text.bytes == bytes {
+                return Some(at);
+            }
+            // Literals are looked for in any case.
+            if alike.is_none() && text.bytes.len() == bytes.len() && text.bytes.eq_ignore_ascii_case(&bytes) {
+                alike = Some(at);
+            }
+            match text.next {
+                Some(next) => at = next,
+                None => break,
+            }
         }
-        // Literals are looked for in any case.
-        let alike = known.iter().copied().find(|text| {
-            text_of(text)
-                .is_some_and(|known| known.len() == bytes.len() && known.eq_ignore_ascii_case(&bytes))
-        });
         self.bytes += bytes.len();
         if self.bytes > MEMO_BYTES {
             return None;
         }
         let text = self.keep(program, bytes, alike)?;
-        self.values.get_mut(value)?.texts.push(text);
+        self.texts.get_mut(at)?.next = Some(text);
         Some(text)
     }
 
@@ -281,13 +323,31 @@ impl Memo {
                 scanner.scan(&bytes, self.hits.get_mut(from..)?);
             }
         }
-        self.texts.push(Text { present: ByteSet::of(&bytes), bytes });
+        self.texts.push(Text { present: ByteSet::of(&bytes), bytes, next: None });
         Some(self.texts.len() - 1)
     }
 
     /// Counts what is about to be kept; false if it is too much.
-    fn add(&mut self, entries: usize) -> bool {
-        self.entries += entries;
-        self.entries <= MEMO_ENTRIES
+    fn add(&mut self, count: usize) -> bool {
+        self.count += count;
+        self.count <= MEMO_ENTRIES
+    }
+}
+
+/// Hashes the place of bytes in memory, which nobody outside chooses.
+#[derive(Debug, Default)]
+struct PlaceHasher(u64);
+
+impl Hasher for PlaceHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_usize(usize::from(*byte)));
+    }
+
+    fn write_usize(&mut self, part: usize) {
+        self.0 = (self.0.rotate_left(23) ^ part as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 }
