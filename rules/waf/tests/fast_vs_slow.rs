@@ -155,40 +155,7 @@ fn exchanges() -> impl Strategy<Value = Exchange> {
 
 /// Rules with what is easily got wrong: negation, captures, multiMatch, counts, exclusions, removals, chains, macros,
 /// chains of transformations with common beginnings, skips.
-const HARD: &str = r#"
-SecAction "id:1,phase:1,pass,nolog,setvar:tx.level=2,setvar:tx.word=select,ctl:forceRequestBodyVariable=On"
-SecRule TX:level "@lt 3" "id:2,phase:1,pass,skip:1"
-SecAction "id:3,phase:1,pass"
-SecRule TX:level "@lt 1" "id:4,phase:1,pass,skipAfter:END"
-SecRule &TX:level "@eq 0" "id:5,phase:1,pass"
-SecRule &TX:absent "@eq 0" "id:6,phase:1,pass"
-SecRule TX:absent "!@streq x" "id:7,phase:1,pass"
-SecRule REQUEST_HEADERS:User-Agent "@rx ^$" "id:8,phase:1,pass"
-SecRule &REQUEST_HEADERS:Referer "@gt 0" "id:9,phase:1,pass"
-SecRule ARGS "@rx (?i)(union)(.*)(select)" "id:10,phase:2,pass,capture,multiMatch,t:urlDecodeUni,t:lowercase,t:removeWhitespace,setvar:tx.n=+1,msg:'%{TX.1}'"
-SecRule ARGS|ARGS_NAMES|!ARGS:sid "!@rx [a-z]" "id:11,phase:2,pass,capture"
-SecRule ARGS "!@rx (?i)select" "id:12,phase:2,pass,t:none,t:lowercase,capture,setvar:'tx.last=%{MATCHED_VAR}'"
-SecRule TX:last "@contains script" "id:13,phase:2,pass"
-SecRule ARGS "@contains %{tx.word}" "id:14,phase:2,pass,t:lowercase"
-SecRule ARGS "@pm union script passwd ;" "id:15,phase:2,pass,capture,chain,t:urlDecodeUni"
-  SecRule MATCHED_VARS "@rx [<;/]" "capture,chain"
-    SecRule ARGS|TX:0 "@rx [a-z]" "t:urlDecodeUni,t:lowercase,setvar:tx.chain=+1"
-SecRule ARGS:/^[a-f]/ "@pm union" "id:16,phase:2,pass,ctl:ruleRemoveTargetById=17;ARGS:/^a/"
-SecRule ARGS|REQUEST_COOKIES "@rx ['<]" "id:17,phase:2,pass,t:urlDecodeUni,t:htmlEntityDecode,t:jsDecode"
-SecRule REQUEST_COOKIES|REQUEST_HEADERS "@detectSQLi" "id:18,phase:2,pass,capture,multiMatch,t:urlDecodeUni,t:removeNulls"
-SecRule REQUEST_BODY|XML:/*|FILES "@rx (?s)a.*b" "id:19,phase:2,pass,capture"
-SecRule ARGS "@within abc def" "id:20,phase:2,pass"
-SecRule ARGS "@validateByteRange 32-126" "id:21,phase:2,pass,t:urlDecodeUni"
-SecRule REQUEST_URI_RAW|REQUEST_LINE "@endsWith HTTP/1.1" "id:22,phase:2,pass,t:none"
-SecRule ARGS "@rx x" "id:23,phase:2,pass,t:length"
-SecRule REQUEST_URI "@rx jndi" "id:24,phase:2,deny,t:urlDecodeUni,chain"
-  SecRule ARGS "@rx ldap" "t:urlDecodeUni"
-SecMarker END
-SecRule RESPONSE_BODY "@rx (?i)<(script|img)" "id:30,phase:4,pass,capture,t:htmlEntityDecode"
-SecRule RESPONSE_BODY "!@rx php" "id:31,phase:4,pass"
-SecRule RESPONSE_HEADERS:Content-Type "@streq text/html" "id:32,phase:3,pass"
-SecRule ARGS|TX:n "@rx 1" "id:33,phase:5,pass"
-"#;
+const HARD: &str = include_str!("fast_vs_slow.conf");
 
 fn hard() -> &'static Pair {
     static PAIR: OnceLock<Pair> = OnceLock::new();
