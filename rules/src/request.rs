@@ -263,12 +263,17 @@ fn waf_of(engine: &Engine, direction: Direction) -> Option<&Waf> {
     engine.waf.as_ref().filter(|_| wanted)
 }
 
-/// Types that are judged on the head and never held whole.
+/// What is judged on the head and never held whole.
 fn streams(head: &RequestHead) -> Option<&'static str> {
     if head.upgrade.is_some() {
         return Some("upgrade");
     }
-    let content_type = head.headers.get(http::header::CONTENT_TYPE)?.as_bytes();
+    // gRPC is HTTP/2 with one content type. Elsewhere the word is an attempt to be passed over unread.
+    let mut types = head.headers.get_all(http::header::CONTENT_TYPE).iter();
+    let (Some(content_type), None, http::Version::HTTP_2) = (types.next(), types.next(), head.version) else {
+        return None;
+    };
+    let content_type = content_type.as_bytes();
     let essence = content_type.split(|byte| *byte == b';' || *byte == b' ').next()?;
     let grpc = essence.eq_ignore_ascii_case(b"application/grpc")
         || essence.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc+"));

@@ -12,7 +12,7 @@ use crate::tls::inbound;
 const MEGABYTES: usize = 10;
 
 /// An origin that speaks HTTP/2 and echoes: each DATA at once, trailers with trailers.
-fn http2_echo() -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
+pub fn http2_echo() -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use crate::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, block, frame};
+use crate::protocols::http2_echo;
 use crate::stage::{Client, GOOD, Origin, Stage, with_waf};
 
 const RULES: &str = r#"
@@ -135,12 +136,33 @@ fn waf_97_what_is_not_inspected_is_said_to_be() {
     );
     assert_eq!(client.head().unwrap().status, 101);
     assert_eq!(client.bytes(6).unwrap(), b"attack");
-    let grpc = stage.forwards("gRPC", post("application/grpc", "\0\0\0\0\u{6}attack"));
-    assert!(String::from_utf8_lossy(&grpc.body).contains("attack"), "declared, not judged");
-    // The name alone does not switch inspection off for other bodies.
-    for kind in ["application/grpcx", "application/x-grpc", "text/application/grpc"] {
+    // gRPC is HTTP/2 on both sides, and its content type stands alone.
+    let (address, seen) = http2_echo();
+    let grpc_stage = Stage::with(Origin::ok(), |policy| {
+        policy["clusters"][0]["endpoints"][0]["address"] = address.to_string().into();
+        policy["clusters"][0]["protocol"] = "grpc".into();
+        with_waf(policy, RULES, LIMIT, "reject");
+    });
+    let grpc = |kinds: &[&str]| {
+        let mut client = Http2::connect(&grpc_stage);
+        let mut fields = Http2::get("/good");
+        fields[0].1 = b"POST";
+        fields.extend(kinds.iter().map(|kind| (&b"content-type"[..], kind.as_bytes())));
+        let mut bytes = frame(HEADERS, END_HEADERS, 1, &block(&fields));
+        bytes.extend(frame(DATA, END_STREAM, 1, b"a=attack"));
+        client.send(&bytes);
+        client.outcome(1)
+    };
+    for kinds in [&["application/grpc", FORM], &[FORM, "application/grpc"], &["application/grpcx", FORM]] {
+        assert!(!matches!(grpc(kinds), Outcome::Status(200)), "{kinds:?}");
+    }
+    assert!(seen.lock().unwrap().is_empty());
+    assert_eq!(grpc(&["application/grpc"]), Outcome::Status(200), "declared, not judged");
+    // The name alone does not switch inspection off.
+    for kind in ["application/grpc", "application/grpc+proto", "application/grpcx", "text/application/grpc"] {
         stage.refuses(kind, post(kind, "a=attack"), &[400, 403]);
     }
+    stage.refuses("two types", post("application/grpc\r\ncontent-type: text/plain", "a=attack"), &[400, 403]);
     let mut follow = Client::connect(stage.edge);
     follow.send(GOOD);
     assert_eq!(follow.answer().unwrap().status, 200);
