@@ -9,7 +9,7 @@ use clap::Parser;
 use rcgen::string::Ia5String;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 
-/// Writes root.pem and, for each name, <name>.pem and <name>.key.
+/// Writes root.pem and, for each name, NAME.pem and NAME.key.
 #[derive(Parser)]
 struct Arguments {
     /// Where to.

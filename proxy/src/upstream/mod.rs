@@ -1,4 +1,4 @@
-//! The way to an upstream: cluster, endpoint, pool, connection. [`send`] is the only user of the HTTP client, and it
+//! The way to an upstream: cluster, endpoint, pool, connection. [`send()`] is the only user of the HTTP client, and it
 //! takes a `Permit`.
 //!
 //! Promises: what is sent is built from the head that was judged; a request is sent again only if the upstream cannot

@@ -631,7 +631,7 @@ pub struct Route {
     /// The listeners it applies to; empty: every outbound HTTP listener.
     #[prost(string, repeated, tag = "2")]
     pub listeners: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Hosts: exact, *.suffix, or empty for all.
+    /// Hosts: exact, a wildcard in front of a suffix, or empty for all.
     #[prost(string, repeated, tag = "3")]
     pub hosts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Ports of the authority; empty: any.

@@ -27,7 +27,7 @@ const READY_RESPONSES: usize = 2;
 /// Features of one sidecar that are kept.
 const FEATURES: usize = 64;
 
-/// The delta ADS service; made by [`super::service`].
+/// The delta ADS service; made by [`super::service()`].
 pub struct AdsService {
     cache: SnapshotCache,
     authorize: Arc<dyn Authorize>,
