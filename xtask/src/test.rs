@@ -64,6 +64,13 @@ const STEPS: &[Step] = &[
         counts: false,
     },
     Step {
+        name: "supply chain",
+        program: "cargo",
+        arguments: &["deny", "--offline", "check", "bans", "licenses", "sources"],
+        environment: &[],
+        counts: false,
+    },
+    Step {
         name: "demo",
         program: "cargo",
         arguments: &["run", "--quiet", "--package", "xtask", "--", "demo", "--once"],
@@ -77,6 +84,11 @@ pub fn run(only: Option<&str>) -> Result<bool> {
     let mut total = Tally::default();
     for step in STEPS.iter().filter(|step| only.is_none_or(|only| step.name.contains(only))) {
         println!("==> {}: {} {}", step.name, step.program, step.arguments.join(" "));
+        if let Some(reason) = cannot_run(step) {
+            println!("skipped: {reason}");
+            total.skipped += 1;
+            continue;
+        }
         let begun = Instant::now();
         let (ended_well, output) = stream(step)?;
         let mut tally = if step.counts { Tally::of_output(&output) } else { Tally::default() };
@@ -103,6 +115,20 @@ pub fn soak() -> Result<bool> {
         .status()
         .context("cargo test")?;
     Ok(status.success())
+}
+
+/// Why a step cannot run on this machine.
+fn cannot_run(step: &Step) -> Option<&'static str> {
+    if step.arguments.first() != Some(&"deny") {
+        return None;
+    }
+    let found = Command::new("cargo")
+        .args(["deny", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    (!found).then_some(
+        "cargo-deny is not installed (cargo install cargo-deny --locked); the house test checks the bans",
+    )
 }
 
 /// Runs a step, passes its output on as it comes, and gives it back.
