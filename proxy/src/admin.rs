@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use crate::http::OutBody;
 use crate::policy::update::Updater;
-use crate::telemetry::Now;
+use crate::telemetry::export::exposition;
 
 /// Connections the admin pages take at once.
 const CONNECTIONS: usize = 32;
@@ -98,7 +98,7 @@ async fn page(request: &Request<Incoming>, updater: &Updater) -> Response<OutBod
     let plane = updater.plane();
     match request.uri().path() {
         "/metrics" => {
-            let mut response = text(StatusCode::OK, metrics(updater));
+            let mut response = text(StatusCode::OK, exposition(plane));
             let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
             response
@@ -128,18 +128,6 @@ async fn page(request: &Request<Incoming>, updater: &Updater) -> Response<OutBod
         }
         _ => text(StatusCode::NOT_FOUND, "/metrics /healthz /readyz /policy /identity /config\n"),
     }
-}
-
-fn metrics(updater: &Updater) -> String {
-    let plane = updater.plane();
-    let active = plane.current.load();
-    let svid_expiry = plane.identity().map(|identity| identity.store().current().facts().not_after - now());
-    plane.telemetry.exposition(Now {
-        version: active.version(),
-        buffered: plane.buffered.used(),
-        svid_expiry,
-        exporter: (0, 0, 0),
-    })
 }
 
 /// Why traffic should not come here now; none if it may.

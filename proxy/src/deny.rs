@@ -5,7 +5,7 @@
 //! is counted as `protocol_error` from the connection's error and has no reference id.
 //! Counting and reporting a refusal is one call: `Telemetry::refused`.
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use palisade_http::{Cause, Malformed};
 use palisade_model::{Denial, Reason};
 use palisade_rules::Refused;
@@ -192,6 +192,36 @@ impl Refusal {
         }
     }
 
+    /// The code of a gRPC response (<https://grpc.github.io/grpc/core/md_doc_statuscodes.html>).
+    pub fn grpc_status(&self) -> u8 {
+        if matches!(self, Self::Limit(Limit::BufferedBytes)) {
+            return grpc::RESOURCE_EXHAUSTED;
+        }
+        match self.status().as_u16() {
+            401 => grpc::UNAUTHENTICATED,
+            403 => grpc::PERMISSION_DENIED,
+            404 | 405 | 501 | 505 => grpc::UNIMPLEMENTED,
+            408 | 504 => grpc::DEADLINE_EXCEEDED,
+            413 | 414 | 429 | 431 => grpc::RESOURCE_EXHAUSTED,
+            400..=499 => grpc::INVALID_ARGUMENT,
+            502 | 503 => grpc::UNAVAILABLE,
+            _ => grpc::INTERNAL,
+        }
+    }
+
+    /// The response to a gRPC request: trailers only, since a gRPC client does not read other statuses.
+    pub fn grpc_response(&self, reference: &str) -> Response<OutBody> {
+        let mut response = Response::new(OutBody::empty());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", HeaderValue::from(u16::from(self.grpc_status())));
+        if let Ok(value) = HeaderValue::from_str(reference) {
+            headers.insert("grpc-message", value.clone());
+            headers.insert(reference::HEADER, value);
+        }
+        response
+    }
+
     /// The response. The client learns the status and the reference id, nothing of the rule.
     pub fn response(&self, reference: &str) -> Response<OutBody> {
         let status = self.status();
@@ -213,6 +243,27 @@ impl Refusal {
         }
         response
     }
+}
+
+/// Whether a request is gRPC, whatever its encoding; gRPC-Web is not.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.as_bytes().strip_prefix(GRPC));
+    kind.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+}
+
+/// The media type of gRPC; a subtype or parameters may follow.
+const GRPC: &[u8] = b"application/grpc";
+
+/// Codes of gRPC that refusals have.
+mod grpc {
+    pub(super) const INVALID_ARGUMENT: u8 = 3;
+    pub(super) const DEADLINE_EXCEEDED: u8 = 4;
+    pub(super) const PERMISSION_DENIED: u8 = 7;
+    pub(super) const RESOURCE_EXHAUSTED: u8 = 8;
+    pub(super) const UNIMPLEMENTED: u8 = 12;
+    pub(super) const INTERNAL: u8 = 13;
+    pub(super) const UNAVAILABLE: u8 = 14;
+    pub(super) const UNAUTHENTICATED: u8 = 16;
 }
 
 /// The name of every cause, for `docs/denials.md` and for bounded labels.

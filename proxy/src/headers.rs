@@ -1,8 +1,8 @@
 //! The headers we set on the way to an upstream. What a client sent under these names does not pass for ours.
 //!
 //! Promises: `x-forwarded-client-cert` is exactly what the peer proved, or absent; at the gateway a client cannot
-//! choose `x-forwarded-for` (beyond trusted hops), `x-forwarded-proto`, `x-request-id` or the trace; inside the mesh
-//! they pass on, since the peer is authenticated.
+//! choose `x-forwarded-for` (beyond trusted hops), `x-forwarded-proto`, `x-request-id` or, without a trusted proxy in
+//! front, the trace; inside the mesh they pass on, since the peer is authenticated.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,6 +12,7 @@ use palisade_model::{Connection, Direction};
 use crate::downstream::Downstream;
 use crate::plane::Plane;
 use crate::reference::Reference;
+use crate::telemetry::Span;
 
 /// The peer's certificate facts (Envoy's form, as Istio's applications read it).
 pub const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
@@ -23,6 +24,8 @@ pub const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-pro
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C Trace Context.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What vendors add to a trace; it ends where its trace ends (W3C Trace Context §3.3).
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The value of `x-forwarded-client-cert`: who we are and who the peer is.
 pub fn client_certificate(plane: &Plane, connection: &Connection) -> Option<HeaderValue> {
@@ -34,8 +37,15 @@ pub fn client_certificate(plane: &Plane, connection: &Connection) -> Option<Head
     HeaderValue::from_str(&format!("By={own};URI={peer}")).ok()
 }
 
-/// Sets ours on a request that is about to be sent. `text` is the exchange's reference id.
-pub fn stamp(headers: &mut HeaderMap, downstream: &Downstream, reference: Reference, text: &str) {
+/// Sets ours on a request that is about to be sent. `text` is the exchange's reference id, `span` its place in a trace
+/// that is sampled.
+pub fn stamp(
+    headers: &mut HeaderMap,
+    downstream: &Downstream,
+    reference: Reference,
+    text: &str,
+    span: Option<Span>,
+) {
     headers.remove(CLIENT_CERTIFICATE);
     if let Some(value) = &downstream.client_certificate {
         headers.insert(CLIENT_CERTIFICATE, value.clone());
@@ -47,7 +57,9 @@ pub fn stamp(headers: &mut HeaderMap, downstream: &Downstream, reference: Refere
             if let Ok(id) = HeaderValue::from_str(text) {
                 headers.insert(REQUEST_ID, id);
             }
-            trace(headers, reference);
+            if span.is_none() {
+                trace(headers, reference);
+            }
         }
         Direction::Outbound => {
             if !headers.contains_key(REQUEST_ID)
@@ -62,12 +74,19 @@ pub fn stamp(headers: &mut HeaderMap, downstream: &Downstream, reference: Refere
         Direction::Inbound => {
             if headers.get(TRACEPARENT).is_some_and(|value| !is_traceparent(value)) {
                 headers.remove(TRACEPARENT);
+                headers.remove(TRACESTATE);
             }
         }
+    }
+    if let Some(span) = span
+        && let Ok(value) = HeaderValue::try_from(span.context.to_string())
+    {
+        headers.insert(TRACEPARENT, value);
     }
 }
 
 fn trace(headers: &mut HeaderMap, reference: Reference) {
+    headers.remove(TRACESTATE);
     if let Ok(value) = HeaderValue::try_from(reference.traceparent()) {
         headers.insert(TRACEPARENT, value);
     }

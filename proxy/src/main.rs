@@ -50,8 +50,12 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = default_workers())]
     workers: usize,
 
-    /// Export permitted exchanges too, beside refusals and detections.
-    #[arg(long, requires = "control_plane")]
+    /// Export telemetry over OTLP/gRPC, in plaintext, to a collector on loopback. With a control plane it goes there.
+    #[arg(long, value_name = "ADDRESS", requires = "policy")]
+    otlp: Option<SocketAddr>,
+
+    /// Export permitted exchanges too, beside refusals and detections; with --control-plane or --otlp.
+    #[arg(long)]
     export_flows: bool,
 
     /// Log every exchange.
@@ -111,8 +115,12 @@ fn options(arguments: Arguments) -> anyhow::Result<Options> {
         })),
         _ => bail!("give --policy FILE, or --control-plane with --workload and --state-dir"),
     };
+    if arguments.export_flows && arguments.otlp.is_none() && matches!(source, Source::File(_)) {
+        bail!("--export-flows: there is nobody to export to; give --otlp ADDRESS");
+    }
     Ok(Options {
         source,
+        otlp: arguments.otlp,
         admin: arguments.admin,
         admin_socket: arguments.admin_socket,
         export_flows: arguments.export_flows,

@@ -16,6 +16,7 @@ use palisade_loader::{Bootstrap, LoadError, bootstrap};
 use palisade_model::WorkloadId;
 use palisade_rules::Engine;
 use palisade_telemetry::ExporterOptions;
+use palisade_telemetry::exporter::exporter;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin;
@@ -25,7 +26,8 @@ use crate::policy::file::{self, FileError};
 use crate::policy::state_dir::{StateDir, StateError};
 use crate::policy::update::Updater;
 use crate::policy::{Active, control_plane};
-use crate::telemetry::{OtlpSink, Telemetry};
+use crate::telemetry::export::{self, METRICS_INTERVAL};
+use crate::telemetry::{OtlpSink, Sink, Telemetry};
 use crate::tls::Identity;
 
 /// What is asked for.
@@ -37,6 +39,8 @@ pub struct Options {
     pub admin: Option<SocketAddr>,
     /// A UNIX socket for the admin pages.
     pub admin_socket: Option<PathBuf>,
+    /// A collector on this machine that telemetry of a policy file's traffic is exported to, in plaintext.
+    pub otlp: Option<SocketAddr>,
     /// Whether permitted exchanges are exported too, beside refusals and detections.
     pub export_flows: bool,
     /// Whether every exchange is logged.
@@ -88,6 +92,9 @@ pub enum ProcessError {
     /// The admin pages.
     #[error("admin: {0}")]
     Admin(std::io::Error),
+    /// The collector.
+    #[error("otlp: {0} is not on loopback, and telemetry would leave in plaintext")]
+    Otlp(SocketAddr),
     /// Signals.
     #[error("signals: {0}")]
     Signals(std::io::Error),
@@ -119,8 +126,15 @@ async fn standalone(path: PathBuf, options: &Options) -> Result<Arc<Updater>, Pr
         None => None,
     };
     let workload = file.policy.workload.clone();
-    let telemetry = Telemetry::new(&workload, None, options.access_log);
-    let plane = Plane::new(workload, identity, telemetry);
+    let (exporter, export) = exporter(ExporterOptions::default());
+    let collector = match options.otlp {
+        Some(address) => Some(export::collector(address).ok_or(ProcessError::Otlp(address))?),
+        None => None,
+    };
+    let sink =
+        collector.is_some().then(|| OtlpSink::new(exporter.clone(), options.export_flows) as Arc<dyn Sink>);
+    let telemetry = Telemetry::new(&workload, sink, options.access_log);
+    let plane = Plane::new(workload.clone(), identity, telemetry);
     let certificates = file.certificates.as_deref();
     if let Some(directory) = certificates {
         plane.certificates.watch(directory.to_owned());
@@ -129,6 +143,10 @@ async fn standalone(path: PathBuf, options: &Options) -> Result<Arc<Updater>, Pr
     updater.put(Arc::new(file.policy.clone()), &file.version).await.map_err(FileError::Update)?;
     serve_admin(options.admin.or(file.admin), &updater).await?;
     tokio::spawn(file::watch(path, file, updater.clone()));
+    if let Some(collector) = collector {
+        tokio::spawn(export.run(workload, collector));
+        tokio::spawn(export::metrics(updater.plane().clone(), exporter, METRICS_INTERVAL));
+    }
     Ok(updater)
 }
 
@@ -144,8 +162,8 @@ async fn joined_mesh(joined: &Joined, options: &Options) -> Result<Arc<Updater>,
         }
         None => None,
     };
-    let (exporter, export) = palisade_telemetry::exporter::exporter(ExporterOptions::default());
-    let sink = OtlpSink::new(exporter, options.export_flows);
+    let (exporter, export) = exporter(ExporterOptions::default());
+    let sink = OtlpSink::new(exporter.clone(), options.export_flows);
     let telemetry = Telemetry::new(&joined.workload, Some(sink), options.access_log);
     let plane = Plane::new(joined.workload.clone(), None, telemetry);
     if bootstrap.fail_open {
@@ -161,6 +179,7 @@ async fn joined_mesh(joined: &Joined, options: &Options) -> Result<Arc<Updater>,
     updater.open_own().await?;
     serve_admin(options.admin.or(bootstrap.admin), &updater).await?;
     tokio::spawn(export.run(joined.workload.clone(), mesh.channels()));
+    tokio::spawn(export::metrics(updater.plane().clone(), exporter, METRICS_INTERVAL));
     tokio::spawn(mesh.run());
     Ok(updater)
 }

@@ -44,6 +44,15 @@ impl Reference {
         self.0
     }
 
+    /// The id of the exchange's span in a trace that somebody else began; never zeros.
+    pub fn span_id(self) -> [u8; 8] {
+        // The finalizer of splitmix64 (Steele et al., 2014) spreads the counter over all bits.
+        let mut mixed = PROCESS.wrapping_add(self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)).max(1).to_be_bytes()
+    }
+
     /// A W3C `traceparent` (version 00, sampled 0) that begins a trace at this exchange.
     pub fn traceparent(self) -> String {
         let span = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

@@ -16,7 +16,7 @@ use palisade_model::{BodyKind, Connection, RawHead, RequestHead};
 use palisade_rules::{Exchange, Permit, ResponseBody, ResponseStage, Step};
 
 use super::body;
-use crate::deny::{Limit, Refusal, Transport, Upstream};
+use crate::deny::{self, Limit, Refusal, Transport, Upstream};
 use crate::downstream::Downstream;
 use crate::headers;
 use crate::http::body::{Progress, Timed};
@@ -50,7 +50,7 @@ pub async fn http1(
         Err(refusal) if broken => Err(line.broken().unwrap_or(refusal)),
         other => other,
     };
-    let response = conclude(ending, outcome);
+    let response = conclude(ending, outcome, false);
     if asks_upgrade {
         line.upgraded(response.status() == StatusCode::SWITCHING_PROTOCOLS);
     }
@@ -60,19 +60,25 @@ pub async fn http1(
 /// An HTTP/2 request.
 pub async fn http2(downstream: Arc<Downstream>, request: Request<Incoming>) -> Response<OutBody> {
     let mut ending = Ending::begin(downstream.clone(), downstream.plane.current.load());
+    let grpc = deny::is_grpc(request.headers());
     let outcome = exchange(&mut ending, None, request).await;
-    conclude(ending, outcome)
+    conclude(ending, outcome, grpc)
 }
 
 /// Renders what came out of an exchange; the record is written when the body is gone.
-fn conclude(mut ending: Box<Ending>, outcome: Result<Response<OutBody>, Refusal>) -> Response<OutBody> {
+fn conclude(
+    mut ending: Box<Ending>,
+    outcome: Result<Response<OutBody>, Refusal>,
+    grpc: bool,
+) -> Response<OutBody> {
     match outcome {
         Ok(response) => {
             ending.note_status(response.status().as_u16());
             response.map(|body| body.with_ending(ending))
         }
         Err(refusal) => {
-            let response = refusal.response(&ending.text);
+            let text = &ending.text;
+            let response = if grpc { refusal.grpc_response(text) } else { refusal.response(text) };
             ending.refuse(refusal);
             response.map(|body| body.with_ending(ending))
         }
@@ -155,7 +161,8 @@ async fn exchange(
 async fn send(ending: &mut Ending, permit: Permit, body: InBody) -> Result<Answer, Refusal> {
     let (active, downstream) = (ending.active.clone(), ending.downstream().clone());
     let text = ending.text.clone();
-    let stamp = Stamp { downstream: &downstream, reference: ending.reference, text: &text };
+    let span = ending.span();
+    let stamp = Stamp { downstream: &downstream, reference: ending.reference, text: &text, span };
     let progress = ending.progress().cloned();
     match upstream::send(&active, stamp, permit, body, progress.as_deref()).await {
         Ok(answer) => Ok(answer),

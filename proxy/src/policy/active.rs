@@ -46,6 +46,12 @@ impl Active {
         Ok(Self { snapshot, policy: Some(policy), head_limits, clusters })
     }
 
+    /// The same with a staged engine, which records what it would have decided and decides nothing.
+    pub fn stage(self, staged: Engine) -> Self {
+        let snapshot = Snapshot::new(self.snapshot.enforced().clone(), Some(Arc::new(staged)));
+        Self { snapshot, ..self }
+    }
+
     /// What a given engine alone asks for: no clusters, no policy text.
     pub fn bare(engine: Engine) -> Self {
         let head_limits = HeadLimits::from(engine.limits());

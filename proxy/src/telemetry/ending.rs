@@ -12,7 +12,7 @@ use palisade_model::record::{Inspection, RECORD_VERSION, RequestFacts, ResponseF
 use palisade_model::{Authority, RequestHead, RequestRecord};
 use palisade_rules::{Judgement, ResponseStage};
 
-use super::{connection_facts, denial_of, epoch_ms};
+use super::{Span, connection_facts, denial_of, epoch_ms};
 use crate::deny::Refusal;
 use crate::downstream::Downstream;
 use crate::http::BodyFault;
@@ -65,6 +65,7 @@ pub struct Ending {
     pub time_ms: u64,
     started: Instant,
     request: Option<Noted>,
+    span: Option<Span>,
     judge: Option<ResponseStage>,
     judgement: Option<Judgement>,
     refusal: Option<Refusal>,
@@ -89,6 +90,7 @@ impl Ending {
             time_ms: epoch_ms(),
             started: Instant::now(),
             request: None,
+            span: None,
             judge: None,
             judgement: None,
             refusal: None,
@@ -109,6 +111,7 @@ impl Ending {
     /// Notes what a record will say of the request; cheap unless headers are wanted.
     pub fn note_request(&mut self, head: &RequestHead) {
         let wanted = self.downstream.plane.telemetry.wants_headers();
+        self.span = Span::of(&head.headers, &self.downstream, self.reference);
         self.request = Some(Noted {
             method: head.method.clone(),
             authority: head.authority.clone(),
@@ -117,6 +120,11 @@ impl Ending {
             version: head.version,
             raw: if wanted { head.raw.headers.clone() } else { Vec::new() },
         });
+    }
+
+    /// Its place in a sampled trace.
+    pub fn span(&self) -> Option<Span> {
+        self.span
     }
 
     /// Notes the streamed request body.
@@ -202,19 +210,28 @@ impl Ending {
         let response = self.response_facts();
         let version = self.request.as_ref().map(|request| request.version);
         telemetry.metrics.exchanged(&self.downstream, version, &response, self.refusal.as_ref());
+        let listener = &self.downstream.connection.listener;
         if let Some(refusal) = &self.refusal {
-            telemetry.metrics.refused(&self.downstream.connection.listener, refusal);
+            telemetry.metrics.refused(listener, refusal);
             telemetry.log(refusal, &self.text, &self.downstream.connection);
-        } else if !telemetry.wants_flows() && judgement.as_ref().is_none_or(|facts| facts.matches.is_empty())
-        {
+        }
+        if let Some(facts) = &judgement {
+            telemetry.metrics.judged(listener, facts);
+        }
+        let notable = self.refusal.is_some() || judgement.as_ref().is_some_and(is_notable);
+        let event = notable || telemetry.wants_flows();
+        let span = self.span;
+        if !event && span.is_none() {
             return;
         }
         let record = self.record(judgement, response);
         if telemetry.access_log {
             tracing::info!(target: "palisade::access", record = %serde_json::to_string(&record).unwrap_or_default());
         }
-        if let Some(sink) = &telemetry.sink {
-            sink.record(record);
+        match (&telemetry.sink, span) {
+            (Some(sink), Some(span)) => sink.span(record, span, notable || sink.wants_flows()),
+            (Some(sink), None) if notable || sink.wants_flows() => sink.record(record),
+            (Some(_), None) | (None, _) => {}
         }
     }
 
@@ -249,6 +266,11 @@ impl Drop for Ending {
         self.finish();
         self.downstream.end();
     }
+}
+
+/// Whether a permitted exchange is an event: a WAF rule matched, or the staged policy would have refused it.
+fn is_notable(judgement: &Judgement) -> bool {
+    !judgement.matches.is_empty() || matches!(judgement.staged, Some(VerdictFacts::Deny(_)))
 }
 
 fn headers(raw: &[(Bytes, Bytes)]) -> Vec<(String, String)> {

@@ -6,9 +6,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Version;
-use palisade_model::record::ResponseFacts;
+use palisade_model::record::{ResponseFacts, VerdictFacts};
 use palisade_model::{Direction, WorkloadId};
-use palisade_telemetry::Metric;
+use palisade_rules::Judgement;
+use palisade_telemetry::{Kind, Metric};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -16,7 +17,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::deny::Refusal;
+use super::Sink;
+use crate::deny::{Refusal, Upstream};
 use crate::downstream::Downstream;
 
 /// Labels of an exchange, as Istio's dashboards read them.
@@ -79,6 +81,12 @@ struct DropLabels {
     cause: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MatchLabels {
+    phase: u8,
+    mode: &'static str,
+}
+
 /// The counters of one set of labels.
 #[derive(Clone, Debug)]
 struct Series {
@@ -108,6 +116,8 @@ pub struct Metrics {
     unknown: Arc<str>,
     requests: Family<VerdictLabels, Counter>,
     denials: Family<CauseLabels, Counter>,
+    staged_denials: Family<ListenerLabels, Counter>,
+    waf_matches: Family<MatchLabels, Counter>,
     parse_errors: Family<CauseLabels, Counter>,
     upstream_errors: Family<UpstreamLabels, Counter>,
     connections: Family<ListenerLabels, Gauge>,
@@ -138,8 +148,6 @@ pub struct Now<'a> {
     pub buffered: usize,
     /// Seconds until the SVID expires.
     pub svid_expiry: Option<i64>,
-    /// Signals that the exporter dropped: queue full, not delivered, sampled away.
-    pub exporter: (u64, u64, u64),
 }
 
 /// Milliseconds; from what a loopback call takes to the time limit of a response.
@@ -167,6 +175,8 @@ impl Metrics {
             unknown: "unknown".into(),
             requests: Family::default(),
             denials: Family::default(),
+            staged_denials: Family::default(),
+            waf_matches: Family::default(),
             parse_errors: Family::default(),
             upstream_errors: Family::default(),
             connections: Family::default(),
@@ -187,6 +197,7 @@ impl Metrics {
             control_plane: Gauge::default(),
         };
         metrics.register();
+        metrics.begin();
         metrics
     }
 
@@ -200,6 +211,8 @@ impl Metrics {
         }
         add!(Requests, requests);
         add!(Denials, denials);
+        add!(StagedDenials, staged_denials);
+        add!(WafMatches, waf_matches);
         add!(HttpParseErrors, parse_errors);
         add!(UpstreamErrors, upstream_errors);
         add!(ConnectionsActive, connections);
@@ -220,17 +233,53 @@ impl Metrics {
         add!(IstioTcpClosed, tcp_closed);
     }
 
+    /// What has closed labels is there from the start, at zero: a rate needs the value before the first event.
+    fn begin(&self) {
+        for fault in Upstream::ALL {
+            self.upstream_errors.get_or_create(&UpstreamLabels { cause: fault.as_str() }).inc_by(0);
+        }
+        for outcome in ["accepted", "rejected"] {
+            self.updates.get_or_create(&OutcomeLabels { outcome }).inc_by(0);
+        }
+        for (phase, mode) in (1..=5).flat_map(|phase| ["block", "detect"].map(|mode| (phase, mode))) {
+            self.waf_matches.get_or_create(&MatchLabels { phase, mode }).inc_by(0);
+        }
+        for kind in Kind::ALL {
+            self.dropped(kind, (0, 0));
+        }
+    }
+
+    /// What an exporter dropped: because the queue was full, and because nobody took it.
+    fn dropped(&self, kind: Kind, (queue, delivery): (u64, u64)) {
+        let signal = kind.as_str();
+        for (cause, count) in [("queue", queue), ("delivery", delivery)] {
+            raise(&self.dropped.get_or_create(&DropLabels { signal, cause }), count);
+        }
+    }
+
+    /// Brings the counters of telemetry up to what its sink counted.
+    pub fn exported(&self, sink: &dyn Sink) {
+        Kind::ALL.into_iter().for_each(|kind| self.dropped(kind, sink.dropped(kind)));
+        raise(&self.sampled, sink.sampled());
+    }
+
+    /// What the WAF and the staged policy said of an exchange.
+    pub fn judged(&self, listener: &str, judgement: &Judgement) {
+        for found in &judgement.matches {
+            let mode = if found.detect_only { "detect" } else { "block" };
+            self.waf_matches.get_or_create(&MatchLabels { phase: found.phase, mode }).inc();
+        }
+        if matches!(judgement.staged, Some(VerdictFacts::Deny(_))) {
+            self.staged_denials.get_or_create(&ListenerLabels { listener: listener.to_owned() }).inc();
+        }
+    }
+
     /// The exposition text, with what is read now.
     pub fn text(&self, now: Now<'_>) -> String {
         self.policy.clear();
         self.policy.get_or_create(&VersionLabels { version: now.version.to_owned() }).set(1);
         self.buffered.set(i64::try_from(now.buffered).unwrap_or(i64::MAX));
         self.svid_expiry.set(now.svid_expiry.unwrap_or_default());
-        let (queue, delivery, sampled) = now.exporter;
-        for (cause, count) in [("queue", queue), ("delivery", delivery)] {
-            raise(&self.dropped.get_or_create(&DropLabels { signal: "logs", cause }), count);
-        }
-        raise(&self.sampled, sampled);
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         // Writing to a String cannot fail.

@@ -4,7 +4,9 @@
 //! if somebody takes records; logs are bounded per second, counters never are. It does not export: a [`Sink`] does.
 
 mod ending;
+pub mod export;
 mod metrics;
+mod span;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,10 +14,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use palisade_model::record::{ConnectionFacts, Inspection, RECORD_VERSION, ResponseFacts, VerdictFacts};
 use palisade_model::{Connection, Denial, Reason, RequestRecord, WorkloadId};
-use palisade_telemetry::Exporter;
+use palisade_telemetry::Kind;
 
 pub use ending::Ending;
+pub use export::OtlpSink;
 pub use metrics::{Metrics, Now, SeriesCache};
+pub use span::Span;
 
 use crate::deny::Refusal;
 use crate::downstream::Downstream;
@@ -32,39 +36,26 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     /// Whether records of permitted exchanges are wanted too.
     fn wants_flows(&self) -> bool;
 
-    /// What was dropped: because the queue was full, because nobody took it, because another event stands for it.
-    fn dropped(&self) -> (u64, u64, u64) {
-        (0, 0, 0)
-    }
-}
-
-/// Exports records as OTLP logs.
-#[derive(Debug)]
-pub struct OtlpSink {
-    exporter: Exporter,
-    flows: bool,
-}
-
-impl OtlpSink {
-    /// `flows`: whether permitted exchanges are exported too.
-    pub fn new(exporter: Exporter, flows: bool) -> Arc<Self> {
-        Arc::new(Self { exporter, flows })
-    }
-}
-
-impl Sink for OtlpSink {
-    fn record(&self, record: RequestRecord) {
-        let now_ms = record.time_ms;
-        // What is dropped is counted by the exporter.
-        let _ = self.exporter.event(record, None, now_ms);
+    /// Whether spans of exchanges in sampled traces are wanted.
+    fn wants_spans(&self) -> bool {
+        false
     }
 
-    fn wants_flows(&self) -> bool {
-        self.flows
+    /// Takes the record of an exchange in a sampled trace, as a span and, if `event`, as a record too.
+    fn span(&self, record: RequestRecord, _span: Span, event: bool) {
+        if event {
+            self.record(record);
+        }
     }
 
-    fn dropped(&self) -> (u64, u64, u64) {
-        (self.exporter.dropped(), self.exporter.undelivered(), self.exporter.sampled())
+    /// What was dropped of one kind: because the queue was full, and because nobody took it.
+    fn dropped(&self, _kind: Kind) -> (u64, u64) {
+        (0, 0)
+    }
+
+    /// Denials that were not told because another stands for them.
+    fn sampled(&self) -> u64 {
+        0
     }
 }
 
@@ -89,9 +80,16 @@ impl Telemetry {
         self.access_log || self.sink.as_ref().is_some_and(|sink| sink.wants_flows())
     }
 
+    /// Whether anybody takes spans.
+    pub fn wants_spans(&self) -> bool {
+        self.sink.as_ref().is_some_and(|sink| sink.wants_spans())
+    }
+
     /// The exposition text of the counters.
-    pub fn exposition(&self, mut now: Now<'_>) -> String {
-        now.exporter = self.sink.as_ref().map_or((0, 0, 0), |sink| sink.dropped());
+    pub fn exposition(&self, now: Now<'_>) -> String {
+        if let Some(sink) = &self.sink {
+            self.metrics.exported(sink.as_ref());
+        }
         self.metrics.text(now)
     }
 

@@ -22,6 +22,7 @@ use crate::http::InBody;
 use crate::http::body::Progress;
 use crate::policy::Active;
 use crate::reference::Reference;
+use crate::telemetry::Span;
 
 /// How often one request tries: an old connection, a new one, another endpoint.
 const ATTEMPTS: usize = 3;
@@ -59,6 +60,8 @@ pub struct Stamp<'a> {
     pub reference: Reference,
     /// The exchange's reference id.
     pub text: &'a str,
+    /// Its place in a sampled trace.
+    pub span: Option<Span>,
 }
 
 /// Sends what was permitted and waits for the response head.
@@ -209,7 +212,7 @@ fn copy(request: &Request<InBody>) -> Request<InBody> {
 fn build(head: RequestHead, body: InBody, wire: Wire, stamp: Stamp<'_>) -> Request<InBody> {
     let target = target(&head);
     let mut headers = head.headers;
-    headers::stamp(&mut headers, stamp.downstream, stamp.reference, stamp.text);
+    headers::stamp(&mut headers, stamp.downstream, stamp.reference, stamp.text, stamp.span);
     let mut request = Request::new(body);
     match wire {
         Wire::Http1 => {

@@ -146,8 +146,18 @@ async fn a_denied_stream_leaves_the_others_of_its_connection_alone_and_has_a_ref
     let edge = world.listen("edge", gateway());
     let mut sender = connect(edge).await;
     let refused = sender.send_request(request("//admin/x", empty())).await.unwrap();
-    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
-    assert!(refused.headers().contains_key("x-palisade-reference"));
+    assert_eq!(refused.status(), StatusCode::OK, "gRPC clients read no other status");
+    assert_eq!(&refused.headers()["grpc-status"], "7");
+    assert_eq!(refused.headers()["grpc-message"], refused.headers()["x-palisade-reference"]);
+    assert_eq!(&refused.headers()["content-type"], "application/grpc");
+    assert!(http_body::Body::is_end_stream(refused.body()), "trailers only");
+    let mut plain = request("//admin/x", empty());
+    plain.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc-web"));
+    let plain = sender.send_request(plain).await.unwrap();
+    assert_eq!(plain.status(), StatusCode::FORBIDDEN);
+    assert!(
+        plain.headers().contains_key("x-palisade-reference") && !plain.headers().contains_key("grpc-status")
+    );
     assert_eq!(sender.send_request(request("/shop", empty())).await.unwrap().status(), StatusCode::OK);
     let records = world.records.wait(1).await;
     assert!(matches!(records[0].verdict, VerdictFacts::Deny(_)));
@@ -190,4 +200,23 @@ async fn streams_over_the_limit_wait_and_none_fails() {
         assert_eq!(tokio::time::timeout(PATIENCE, one).await.unwrap().unwrap(), StatusCode::OK);
     }
     assert_eq!(seen.lock().unwrap().len() as u32, LIMIT * 3 + 1);
+}
+
+#[tokio::test]
+async fn grpc_requests_are_refused_with_the_code_of_their_cause() {
+    let dead = TcpListener::bind(local()).await.unwrap().local_addr().unwrap();
+    let world = World::new(None);
+    world.enforce(policy_to(dead, Protocol::Http2), "1");
+    let edge = world.listen("edge", gateway());
+    let mut sender = connect(edge).await;
+    for (path, status) in [("/a", "14"), ("/%00", "3")] {
+        let refused = sender.send_request(request(path, empty())).await.unwrap();
+        assert_eq!(
+            (refused.status(), refused.headers()["grpc-status"].to_str().unwrap()),
+            (StatusCode::OK, status)
+        );
+    }
+    let statuses: Vec<_> =
+        world.records.wait(2).await.iter().map(|record| record.response.as_ref().unwrap().status).collect();
+    assert_eq!(statuses, [503, 400], "events name the status of the cause");
 }

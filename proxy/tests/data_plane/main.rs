@@ -16,5 +16,6 @@ mod http2;
 mod mesh;
 mod plain;
 mod swap;
+mod telemetry;
 mod upgrades;
 mod world;

@@ -89,6 +89,7 @@ macro_rules! metrics {
 metrics! {
     Requests "palisade_requests_total" Counter "1" &["listener", "verdict"], "Exchanges that were judged.";
     Denials "palisade_denials_total" Counter "1" &["listener", "cause"], "Exchanges and connections that were refused.";
+    StagedDenials "palisade_staged_denials_total" Counter "1" &["listener"], "Exchanges that the staged policy would have refused.";
     ConnectionsActive "palisade_connections_active" Gauge "1" &["listener"], "Open downstream connections.";
     PolicyInfo "palisade_policy_info" Gauge "1" &["version"], "1 for the version of the policy in force.";
     PolicyUpdates "palisade_policy_updates_total" Counter "1" &["outcome"], "Policies that arrived, accepted or rejected.";
