@@ -1,15 +1,13 @@
 //! The seam: what the evaluation asks the fast path.
 
-use bytes::Bytes;
-use palisade_seclang::VariableKind;
-
 use super::memo::Memo;
-use super::program::{Plan, Program};
+use super::program::{Member, Plan, Program};
 use crate::engine::{Link, Rule};
+use crate::limits::EVALUATION_UNITS;
 use crate::operators::Captures;
 use crate::state::State;
 use crate::transaction::Transaction;
-use crate::values::{Value, number_text};
+use crate::values::Value;
 
 /// What is known of a rule before it runs.
 enum Known {
@@ -46,9 +44,7 @@ impl Transaction {
         match program.plan(index) {
             Plan::Straightforward => None,
             Plan::View { view, predicate, .. } => self.judge_view(program, link, *view, *predicate),
-            Plan::Member { variable, key, count, argument } => {
-                self.judge_member(link, (*variable, key, *count), argument)
-            }
+            Plan::Member(member) => self.judge_member(link, member),
         }
     }
 
@@ -96,25 +92,20 @@ impl Transaction {
         Some(matched)
     }
 
-    fn judge_member(
-        &mut self,
-        link: &Link,
-        (variable, key, count): (VariableKind, &Bytes, bool),
-        argument: &[u8],
-    ) -> Option<bool> {
-        let found = self.state.store(variable)?.get(key).cloned();
-        let bytes = if count { Some(number_text(found.is_some().into())) } else { found };
-        let Some(bytes) = bytes else { return Some(false) };
+    fn judge_member(&mut self, link: &Link, member: &Member) -> Option<bool> {
+        let Some(bytes) = member.value(&self.state) else { return Some(false) };
         self.state.budget.evaluation(bytes.len());
         if self.state.budget.exhausted().is_some() {
             return Some(false);
         }
         let mut captures = Captures::default();
         let wanted = link.capture.then_some(&mut captures);
-        if link.operator.as_ref()?.matches(&bytes, argument, wanted) == link.negated {
+        if link.operator.as_ref()?.matches(&bytes, &member.argument, wanted) == link.negated {
             return Some(false);
         }
-        self.matched(link, Value { variable, key: Some(key.clone()), count, bytes }, &captures);
+        let Member { variable, key, count, .. } = member;
+        let value = Value { variable: *variable, key: Some(key.clone()), count: *count, bytes };
+        self.matched(link, value, &captures);
         Some(true)
     }
 }
@@ -123,9 +114,7 @@ impl Transaction {
 fn foresee(program: &Program, memo: &mut Memo, state: &State, plan: &Plan, link: &Link) -> Known {
     match plan {
         Plan::Straightforward => Known::Nothing,
-        Plan::Member { variable, key, count, argument } => {
-            member(state, link, *variable, key, *count, argument)
-        }
+        Plan::Member(tested) => member(state, link, tested),
         Plan::View { view, predicate, negated, is_literal } => {
             let Some(seen) = memo.view(program, state, *view) else { return Known::Nothing };
             let may_match = |text: &usize| program.may_match(*predicate, memo.findings(program, *text));
@@ -139,29 +128,11 @@ fn foresee(program: &Program, memo: &mut Memo, state: &State, plan: &Plan, link:
 }
 
 /// Tries one member of a collection that rules set.
-fn member(
-    state: &State,
-    link: &Link,
-    variable: VariableKind,
-    key: &[u8],
-    count: bool,
-    argument: &[u8],
-) -> Known {
-    let (Some(operator), Some(store)) = (&link.operator, state.store(variable)) else {
-        return Known::Nothing;
-    };
-    let found = store.get(key);
-    let counted;
-    let value = match (count, found) {
-        (true, _) => {
-            counted = number_text(found.is_some().into());
-            &counted
-        }
-        (false, Some(value)) => value,
-        (false, None) => return Known::NoMatch { units: 0 },
-    };
-    if operator.matches(value, argument, None) == link.negated {
-        return Known::NoMatch { units: crate::limits::EVALUATION_UNITS + value.len() as u64 };
+fn member(state: &State, link: &Link, member: &Member) -> Known {
+    let Some(operator) = &link.operator else { return Known::Nothing };
+    let Some(value) = member.value(state) else { return Known::NoMatch { units: 0 } };
+    if operator.matches(&value, &member.argument, None) == link.negated {
+        return Known::NoMatch { units: EVALUATION_UNITS + value.len() as u64 };
     }
     Known::Nothing
 }

@@ -351,3 +351,43 @@ impl Hasher for PlaceHasher {
         self.0 = (self.0.rotate_left(23) ^ part as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memo_keeps_texts_up_to_its_limit() {
+        let program = Program::of(&[]).unwrap();
+        let keeps = |bytes: usize| {
+            let mut memo = Memo::default();
+            let value = memo.known(&program, &Bytes::from_static(b"x")).unwrap();
+            memo.distinct(&program, value, Bytes::from(vec![b'y'; bytes])).is_some()
+        };
+        assert!(keeps(MEMO_BYTES - 1), "one under");
+        assert!(keeps(MEMO_BYTES), "at the limit");
+        assert!(!keeps(MEMO_BYTES + 1), "one over");
+    }
+
+    #[test]
+    fn the_memo_keeps_entries_up_to_its_limit() {
+        let keeps = |count: usize| Memo::default().add(count);
+        assert!(keeps(MEMO_ENTRIES - 1), "one under");
+        assert!(keeps(MEMO_ENTRIES), "at the limit");
+        assert!(!keeps(MEMO_ENTRIES + 1), "one over");
+    }
+
+    #[test]
+    fn equal_texts_of_one_value_are_one() {
+        let program = Program::of(&[]).unwrap();
+        let mut memo = Memo::default();
+        let value = memo.known(&program, &Bytes::from_static(b"AB")).unwrap();
+        let lower = memo.distinct(&program, value, Bytes::from_static(b"ab"));
+        assert_eq!(memo.distinct(&program, value, Bytes::from(b"ab".to_vec())), lower);
+        assert_ne!(memo.distinct(&program, value, Bytes::from_static(b"b")), lower);
+        assert_eq!(
+            memo.known(&program, &Bytes::from_static(b"other")).map(|other| other > value),
+            Some(true)
+        );
+    }
+}

@@ -12,7 +12,7 @@ use palisade_seclang::{Phase, Transformation, VariableKind};
 
 use super::needs::{ByteSet, Clause, Needs};
 use crate::engine::{Link, Rule};
-use crate::state::is_settable;
+use crate::state::{State, is_settable};
 use crate::values::{Selector, Target};
 
 /// Literals of one automaton; what does not fit any more is always tried. CRS's two have some 9,000 and 4,000.
@@ -49,7 +49,31 @@ pub(super) enum Plan {
         is_literal: bool,
     },
     /// One member of a collection that rules set, or whether it is there, against a literal.
-    Member { variable: VariableKind, key: Bytes, count: bool, argument: Bytes },
+    Member(Member),
+}
+
+/// One member of a collection that rules set, against a literal.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) variable: VariableKind,
+    /// Its name as the rule writes it.
+    pub(super) key: Bytes,
+    /// Its name as the collection keeps it.
+    pub(super) stored: Bytes,
+    /// Whether the question is if it is there.
+    pub(super) count: bool,
+    pub(super) argument: Bytes,
+}
+
+impl Member {
+    /// The value that is judged; none if there is none.
+    pub(super) fn value(&self, state: &State) -> Option<Bytes> {
+        let found = state.store(self.variable)?.get(&self.stored);
+        if self.count {
+            return Some(Bytes::from_static(if found.is_some() { b"1" } else { b"0" }));
+        }
+        found.cloned()
+    }
 }
 
 /// A selection of values through a chain of transformations.
@@ -296,7 +320,13 @@ fn member(link: &Link) -> Option<Plan> {
         return None;
     }
     let argument = link.argument.literal()?;
-    Some(Plan::Member { variable: target.variable, key: key.clone(), count: target.count, argument })
+    Some(Plan::Member(Member {
+        variable: target.variable,
+        key: key.clone(),
+        stored: key.to_ascii_lowercase().into(),
+        count: target.count,
+        argument,
+    }))
 }
 
 /// Whether a variable is the same for all rules of a phase. Only what is known to be is listed.
