@@ -245,10 +245,12 @@ impl Refusal {
     }
 }
 
-/// Whether a request is gRPC, whatever its encoding; gRPC-Web is not.
+/// Whether a request is gRPC, whatever its encoding: one content type that says so. gRPC-Web is not.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.as_bytes().strip_prefix(GRPC));
-    kind.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+    let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(kind), None) = (kinds.next(), kinds.next()) else { return false };
+    let Some((kind, rest)) = kind.as_bytes().split_at_checked(GRPC.len()) else { return false };
+    kind.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'))
 }
 
 /// The media type of gRPC; a subtype or parameters may follow.
@@ -297,5 +299,31 @@ impl From<Upstream> for Refusal {
 impl From<Transport> for Refusal {
     fn from(fault: Transport) -> Self {
         Self::Transport(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_content_type_that_says_grpc_is_grpc() {
+        let is = |kinds: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for kind in kinds {
+                headers.append(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            }
+            is_grpc(&headers)
+        };
+        for kind in ["application/grpc", "Application/gRPC+proto", "application/grpc;x=y"] {
+            assert!(is(&[kind]), "{kind}");
+        }
+        for kind in ["application/grpcx", "application/grpc-web", "application/grp", "text/application/grpc"]
+        {
+            assert!(!is(&[kind]), "{kind}");
+        }
+        assert!(
+            !is(&[]) && !is(&["application/grpc", "text/plain"]) && !is(&["text/plain", "application/grpc"])
+        );
     }
 }

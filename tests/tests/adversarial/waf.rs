@@ -158,6 +158,7 @@ fn waf_97_what_is_not_inspected_is_said_to_be() {
     }
     assert!(seen.lock().unwrap().is_empty());
     assert_eq!(grpc(&["application/grpc"]), Outcome::Status(200), "declared, not judged");
+    assert!(!seen.lock().unwrap().is_empty(), "it was forwarded, since a gRPC refusal has status 200 too");
     // The name alone does not switch inspection off.
     for kind in ["application/grpc", "application/grpc+proto", "application/grpcx", "text/application/grpc"] {
         stage.refuses(kind, post(kind, "a=attack"), &[400, 403]);
