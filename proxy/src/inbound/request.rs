@@ -119,7 +119,7 @@ async fn exchange(
         Step::NeedBody(stage) => {
             let limit = ending.active.duration(|limits| limits.body_timeout_ms);
             let timed = timed(ending, incoming, Some(limit));
-            body::gate(&downstream.plane, &active, stage, timed).await?
+            Box::pin(body::gate(&downstream.plane, &active, stage, timed)).await?
         }
     };
 
@@ -190,7 +190,7 @@ async fn judge_response_body(
         ResponseBody::Hold(_) => {
             let plane = ending.downstream().plane.clone();
             let active = ending.active.clone();
-            let (judged, out) = body::hold_response(&plane, &active, stage, incoming).await?;
+            let (judged, out) = Box::pin(body::hold_response(&plane, &active, stage, incoming)).await?;
             stage = judged;
             out
         }

@@ -5,11 +5,13 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use palisade_http::HeadLimits;
 use palisade_model::limits::{HEADER_BYTES, HEADER_COUNT, STREAMS_PER_CONNECTION};
 use palisade_model::policy::UpstreamTls;
 use rustls_pki_types::ServerName;
@@ -95,10 +97,12 @@ pub(super) async fn http1(
     pool: &Pool,
     identity: Option<&Identity>,
     limit: Duration,
-) -> Result<(http1::SendRequest<InBody>, Answers), ConnectFault> {
-    let (stream, answers) = GuardedStream::new(open_tcp(pool, identity, tls::HTTP11, limit).await?);
+) -> Result<(http1::SendRequest<InBody>, Arc<Answers>), ConnectFault> {
+    let stream = open_tcp(pool, identity, tls::HTTP11, limit).await?;
+    let (stream, answers) = GuardedStream::new(stream, HeadLimits::default());
     let (sender, connection) = http1::Builder::new()
-        .max_headers(HEADER_COUNT)
+        // The guard's limits are narrower, so that it refuses first.
+        .max_headers(HEADER_COUNT + 8)
         .max_buf_size(HEADER_BYTES * 2)
         .handshake(TokioIo::new(stream))
         .await

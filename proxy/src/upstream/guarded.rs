@@ -1,127 +1,130 @@
-//! The bytes an HTTP/1 upstream sends, behind the framing guard: hyper forgives a bare LF, the guard does not.
+//! The bytes the HTTP/1 client reads from an upstream: only what the framing guard let through.
 //!
-//! Promises: hyper never sees a byte that the guard did not pass; bytes that answer no request end the connection.
-//! Whoever sends a request says so first ([`Answers::ask`]). A refusal looks like a broken connection to hyper;
-//! [`Answers::refused`] tells it apart.
+//! ```text
+//!   Answers::ask ─▶ first write of the request ─▶ the guard awaits one response
+//!   socket ─▶ ResponseGuard ─▶ bytes that can be read in one way ─▶ hyper
+//!                 └──▶ Answers: refused; the connection is neither read nor pooled any more
+//! ```
+//! Promises: a byte before its request was written ends the connection; a response that is refused in the read that
+//! brought its head leaves nothing of itself, a later fault cuts its body; the usual read is not copied. It does not
+//! keep time.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use palisade_http::HeadLimits;
 use palisade_http::response::{Asked, ResponseGuard};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connect::Stream;
-
-/// What is known of the answers of one connection.
-#[derive(Clone, Debug)]
+/// What the user of a connection and its reading side know of each other.
+#[derive(Debug, Default)]
 pub struct Answers {
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Debug)]
-struct State {
-    guard: ResponseGuard,
-    refused: bool,
+    asked: Mutex<Option<Asked>>,
+    refused: AtomicBool,
 }
 
 impl Answers {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic under this lock cannot leave the guard half-written in a way that passes more.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// This request is sent next.
+    /// Says which request is written next.
     pub fn ask(&self, asked: Asked) {
-        self.state().guard.ask(asked);
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
     }
 
-    /// Whether the guard ended the connection.
+    /// Whether the upstream sent what cannot be read in one way, or what nobody asked for.
     pub fn refused(&self) -> bool {
-        self.state().refused
+        self.refused.load(Ordering::Acquire)
     }
 
-    /// How many bytes may pass, and whether the rest never may.
-    fn feed(&self, input: &[u8]) -> (usize, bool) {
-        let mut state = self.state();
-        let progress = state.guard.feed(input);
-        if let Some(malformed) = &progress.refused {
-            tracing::debug!(%malformed, "an upstream's bytes were refused");
-            state.refused = true;
-        }
-        (progress.pass.min(input.len()), state.refused)
+    fn take(&self) -> Option<Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-/// An upstream's byte stream behind the guard.
+/// An upstream's byte stream behind a guard.
 #[derive(Debug)]
-pub struct GuardedStream {
-    inner: Stream,
-    answers: Answers,
-    /// Bytes the guard has not passed yet; at most one head.
+pub struct GuardedStream<S> {
+    inner: S,
+    guard: ResponseGuard,
+    answers: Arc<Answers>,
+    /// Bytes the guard has not passed yet: a part of a head or of a chunk line.
     kept: Vec<u8>,
-    /// Bytes that passed later than they came, from `given` on.
+    /// Bytes that passed and did not fit, from `given` on.
     passed: Vec<u8>,
     given: usize,
-    refused: bool,
+    /// The request was a HEAD.
+    head_alone: bool,
 }
 
-impl GuardedStream {
-    /// Guards a stream before its first byte.
-    pub fn new(inner: Stream) -> (Self, Answers) {
-        let guard = ResponseGuard::new(HeadLimits::default());
-        let answers = Answers { state: Arc::new(Mutex::new(State { guard, refused: false })) };
-        let stream = Self {
+impl<S> GuardedStream<S> {
+    /// Guards a stream before its first request.
+    pub fn new(inner: S, limits: HeadLimits) -> (Self, Arc<Answers>) {
+        let answers = Arc::new(Answers::default());
+        let guard = ResponseGuard::new(limits);
+        let io = Self {
             inner,
+            guard,
             answers: answers.clone(),
             kept: Vec::new(),
             passed: Vec::new(),
             given: 0,
-            refused: false,
+            head_alone: false,
         };
-        (stream, answers)
+        (io, answers)
     }
 
-    /// Gives what passed before.
-    fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+    /// How many bytes of `input` pass.
+    fn feed(&mut self, input: &[u8]) -> usize {
+        let begins = self.guard.awaits_head();
+        let progress = self.guard.feed(input);
+        let Some(malformed) = progress.refused else { return progress.pass };
+        tracing::debug!(%malformed, "an upstream's bytes were refused");
+        self.answers.refused.store(true, Ordering::Release);
+        // Nothing of this response has been given: nothing of it shall be. A body behind the answer to HEAD is an
+        // application's common fault; the head before it was whole, and the connection goes.
+        if begins && !self.head_alone { 0 } else { progress.pass }
+    }
+
+    /// What came into `buffer` after `before`; afterwards only what passed is in it.
+    fn sort(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
+        let fresh = buffer.filled().get(before..).unwrap_or_default();
+        if self.kept.is_empty() {
+            let pass = self.feed(fresh);
+            self.kept = fresh.get(pass..).unwrap_or_default().to_vec();
+            buffer.set_filled(before + pass);
+            return;
+        }
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.extend_from_slice(fresh);
+        buffer.set_filled(before);
+        let pass = self.feed(&kept);
+        self.kept = kept.split_off(pass.min(kept.len()));
+        self.passed = kept;
+        self.given = 0;
+    }
+
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) {
         let ready = self.passed.get(self.given..).unwrap_or_default();
         let bytes = ready.get(..buffer.remaining()).unwrap_or(ready);
         buffer.put_slice(bytes);
-        let given = bytes.len();
-        self.given += given;
+        self.given += bytes.len();
         if self.given == self.passed.len() {
             self.passed = Vec::new();
             self.given = 0;
         }
-        given > 0
     }
 
-    /// Feeds what came into `buffer` after `before`; leaves there what may be read now.
-    fn sort(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> bool {
-        let fresh = buffer.filled().get(before..).unwrap_or_default();
-        if self.kept.is_empty() {
-            // The usual read passes whole and is not copied.
-            let (pass, refused) = self.answers.feed(fresh);
-            self.refused = refused;
-            if !refused {
-                self.kept.extend_from_slice(fresh.get(pass..).unwrap_or_default());
-            }
-            buffer.set_filled(before + pass);
-            return pass > 0;
+    /// A request's first byte leaves: from now on its response may come.
+    fn begin(&mut self) {
+        if let Some(asked) = self.answers.take() {
+            self.head_alone = asked.is_head();
+            self.guard.ask(asked);
         }
-        self.kept.extend_from_slice(fresh);
-        buffer.set_filled(before);
-        let (pass, refused) = self.answers.feed(&self.kept);
-        self.refused = refused;
-        let rest = self.kept.split_off(pass);
-        self.passed = std::mem::replace(&mut self.kept, if refused { Vec::new() } else { rest });
-        false
     }
 }
 
-impl AsyncRead for GuardedStream {
+impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -129,25 +132,31 @@ impl AsyncRead for GuardedStream {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
-            if this.give(buffer) {
+            let before = buffer.filled().len();
+            this.give(buffer);
+            if buffer.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }
-            if this.refused {
-                let problem = "the upstream's bytes cannot be read in exactly one way";
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, problem)));
+            if this.answers.refused() {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
             }
-            let before = buffer.filled().len();
             std::task::ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
-            if buffer.filled().len() == before || this.sort(buffer, before) {
+            if buffer.filled().len() == before {
+                return Poll::Ready(Ok(()));
+            }
+            this.sort(buffer, before);
+            if buffer.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }
         }
     }
 }
 
-impl AsyncWrite for GuardedStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
+        let this = self.get_mut();
+        this.begin();
+        Pin::new(&mut this.inner).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -155,7 +164,9 @@ impl AsyncWrite for GuardedStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, slices)
+        let this = self.get_mut();
+        this.begin();
+        Pin::new(&mut this.inner).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -3,7 +3,8 @@
 //!
 //! Promises: what is sent is built from the head that was judged; a request is sent again only if the upstream cannot
 //! have seen it, or if it is idempotent, without a body, and the connection was an old one; a connection is used only
-//! for the identity, principals and protocol it was made for.
+//! for the identity, principals and protocol it was made for; an HTTP/1 response that can be read in two ways is refused,
+//! and its connection with it.
 
 mod cluster;
 mod connect;

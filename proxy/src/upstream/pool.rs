@@ -39,7 +39,7 @@ pub struct Pool {
 #[derive(Debug)]
 struct Idle {
     sender: http1::SendRequest<InBody>,
-    answers: Answers,
+    answers: Arc<Answers>,
     since: Instant,
     generation: u64,
 }
@@ -58,7 +58,7 @@ pub enum Lease {
         /// The connection.
         sender: http1::SendRequest<InBody>,
         /// What reads its answers.
-        answers: Answers,
+        answers: Arc<Answers>,
         /// Where it goes back to.
         pool: Arc<Pool>,
         /// The identity it was made under.
@@ -92,6 +92,7 @@ impl Lease {
     pub fn give_back(self) {
         if let Self::Http1 { sender, answers, pool, generation, .. } = self
             && !sender.is_closed()
+            && !answers.refused()
         {
             let mut idle = lock(&pool.idle);
             if idle.len() < IDLE_CONNECTIONS {
@@ -140,17 +141,25 @@ impl Pool {
                 if !fresh && let Some(lease) = self.take_idle(generation).await {
                     return Ok(lease);
                 }
-                let (sender, answers) = connect::http1(self, identity, limit).await?;
+                // Connecting is rare and its future large: an exchange that finds a connection does not carry it.
+                let (sender, answers) = Box::pin(connect::http1(self, identity, limit)).await?;
                 Ok(Lease::Http1 { sender, answers, pool: self.clone(), generation, reused: false })
             }
-            Wire::Http2 => self.lease_shared(identity, generation, limit).await,
+            Wire::Http2 => match self.shared(generation) {
+                Some(lease) => Ok(lease),
+                None => Box::pin(self.lease_shared(identity, generation, limit)).await,
+            },
         }
     }
 
     async fn take_idle(self: &Arc<Self>, generation: u64) -> Option<Lease> {
         loop {
             let mut idle = lock(&self.idle).pop()?;
-            if idle.generation != generation || idle.sender.is_closed() || idle.since.elapsed() > IDLE_TIME {
+            if idle.generation != generation
+                || idle.sender.is_closed()
+                || idle.answers.refused()
+                || idle.since.elapsed() > IDLE_TIME
+            {
                 continue;
             }
             // The last exchange is over; the connection says so as soon as its task has run.
@@ -180,9 +189,6 @@ impl Pool {
         generation: u64,
         limit: Duration,
     ) -> Result<Lease, ConnectFault> {
-        if let Some(lease) = self.shared(generation) {
-            return Ok(lease);
-        }
         // One connects, the others wait for it.
         let _connecting = self.connecting.lock().await;
         if let Some(lease) = self.shared(generation) {

@@ -155,7 +155,7 @@ async fn attempt(
             Ok(response) => return Ok((response, lease)),
             Err(Unsent::Whole(unsent)) => request = *unsent,
             Err(Unsent::Lost(error)) => {
-                if lease.refused() {
+                if lease.refused() || error.is_parse() {
                     return Err(Upstream::BadResponse);
                 }
                 tracing::debug!(%error, cluster = %cluster.name, "upstream broke the exchange off");

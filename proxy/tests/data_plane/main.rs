@@ -18,4 +18,5 @@ mod plain;
 mod swap;
 mod telemetry;
 mod upgrades;
+mod upstream;
 mod world;

@@ -157,7 +157,11 @@ impl RawOrigin {
                         log.lock().unwrap().extend_from_slice(&buffer[..read]);
                         pending.extend_from_slice(&buffer[..read]);
                         while let Some(end) = find(&pending, b"\r\n\r\n") {
-                            pending.drain(..end + 4);
+                            let part: Vec<u8> = pending.drain(..end + 4).collect();
+                            // The end of a chunked body looks like the end of a head.
+                            if part.ends_with(b"0\r\n\r\n") && find(&part, b" HTTP/1.").is_none() {
+                                continue;
+                            }
                             if stream.write_all(&answer).await.is_err() {
                                 return;
                             }
@@ -229,6 +233,17 @@ impl RawClient {
         let body = self.buffer[head_end..head_end + length].to_vec();
         self.buffer.drain(..head_end + length);
         Some((status, head, body))
+    }
+
+    /// The head of a response, in lower case; its body stays to be read.
+    pub async fn head(&mut self) -> String {
+        loop {
+            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
+                let rest = self.buffer.split_off(end + 4);
+                return String::from_utf8_lossy(&std::mem::replace(&mut self.buffer, rest)).to_lowercase();
+            }
+            assert!(self.more().await > 0, "the connection ended before a head");
+        }
     }
 
     /// Everything until the other side closes.

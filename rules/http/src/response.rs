@@ -25,6 +25,11 @@ impl Asked {
     pub fn new(method: Method, upgrade: bool) -> Self {
         Self { method, upgrade }
     }
+
+    /// Whether the answer is a head alone.
+    pub fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
 }
 
 impl From<&RequestHead> for Asked {
@@ -239,6 +244,11 @@ impl ResponseGuard {
     /// Whether no response is open: only then the connection may be used again.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle)
+    }
+
+    /// Whether nothing of the next response has passed: it is open and its head is not whole, or none is open.
+    pub fn awaits_head(&self) -> bool {
+        matches!(self.state, State::Idle | State::Head(_))
     }
 
     /// Reads the unpassed bytes, with new ones behind.
