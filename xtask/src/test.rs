@@ -109,8 +109,9 @@ pub fn run(only: Option<&str>) -> Result<bool> {
 /// The same tests with their long counts.
 pub fn soak() -> Result<bool> {
     let status = Command::new("cargo")
-        .args(["test", "--workspace", "--release", "--", "--nocapture", "soak_"])
+        .args(["test", "--workspace", "--release", "--", "--nocapture", "soak_", "swap"])
         .env("PALISADE_SOAK", "1")
+        .env("PALISADE_SWAPS", "1000")
         .current_dir(process::root()?)
         .status()
         .context("cargo test")?;

@@ -4,7 +4,7 @@
 //! host header says the authority that was judged. It reads heads only; the transport compares a body with its length.
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderValue};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::request::Parts;
 use http::{Method, Version};
 use palisade_model::{Authority, BodyKind, RawHead, RequestHead, Scheme};
@@ -34,6 +34,9 @@ pub fn canonical(
     check_line(&method, version)?;
     let start_bytes = check_target(&method, &uri, raw.as_ref(), limits)?;
     let authority = read_authority(&uri, &headers, scheme)?;
+    if headers.get_all(CONTENT_TYPE).iter().nth(1).is_some() {
+        return Err(Malformed::new(Cause::MultipleContentTypes, "header content-type"));
+    }
     let path = match uri.path() {
         "*" if method == Method::OPTIONS => "*".to_owned(),
         path => path::normalise(path, limits.encoded_slash)?,
@@ -82,10 +85,20 @@ fn check_line(method: &Method, version: Version) -> Result<(), Malformed> {
     if method == Method::CONNECT {
         return Err(Malformed::new(Cause::Connect, "method"));
     }
-    if method.as_str().len() > framing::METHOD_BYTES {
+    if method.as_str().len() > framing::METHOD_BYTES || misspelled(method) {
         return Err(Malformed::new(Cause::Method, "method"));
     }
     Ok(())
+}
+
+/// Whether it is a standard method but for its case. Methods have case (RFC 9110 §9.1), and some applications forget it:
+/// a DENY on `DELETE` must not be walked around with `delete`.
+fn misspelled(method: &Method) -> bool {
+    const STANDARD: [&str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    let method = method.as_str();
+    method.bytes().any(|byte| byte.is_ascii_lowercase())
+        && STANDARD.iter().any(|standard| standard.eq_ignore_ascii_case(method))
 }
 
 /// Checks form and length of the target; gives the bytes of the start line.

@@ -56,7 +56,7 @@ macro_rules! causes {
 causes! {
     /// The request or status line is not exactly `method SP target SP version` or `version SP status SP reason`.
     StartLine => "start_line", BAD_REQUEST;
-    /// The method is not a token of at most 32 bytes.
+    /// The method is not a token of at most 32 bytes, or a standard one that is not in upper case.
     Method => "method", BAD_REQUEST;
     /// `CONNECT`, plain or extended: tunnels are not offered.
     Connect => "connect", NOT_IMPLEMENTED;
@@ -110,6 +110,8 @@ causes! {
     ContentLength => "content_length", BAD_REQUEST;
     /// More than one `Content-Length`.
     MultipleContentLengths => "multiple_content_lengths", BAD_REQUEST;
+    /// More than one `Content-Type`: the WAF and the application could parse the body as two things.
+    MultipleContentTypes => "multiple_content_types", BAD_REQUEST;
     /// `Transfer-Encoding` that is not exactly `chunked`, once, on HTTP/1.1.
     TransferEncoding => "transfer_encoding", BAD_REQUEST;
     /// Both `Transfer-Encoding` and `Content-Length`.

@@ -324,6 +324,24 @@ fn trailers_are_checked_like_headers() {
     }
 }
 
+#[test]
+fn a_body_has_one_content_type() {
+    let two = [("content-type", "text/plain"), ("content-type", "application/json")];
+    assert_eq!(cause(h1("POST", "/", &two)), Cause::MultipleContentTypes);
+    assert_eq!(cause(h2("POST", "http://a/", &two)), Cause::MultipleContentTypes);
+    assert!(h1("POST", "/", &two[..1]).is_ok());
+}
+
+#[test]
+fn a_standard_method_has_one_spelling() {
+    for method in ["delete", "Post", "gET"] {
+        assert_eq!(cause(h1(method, "/", &[])), Cause::Method, "{method}");
+    }
+    for method in ["DELETE", "PROPFIND", "report", "m-search"] {
+        assert!(h1(method, "/", &[]).is_ok(), "{method}");
+    }
+}
+
 fn again(head: &RequestHead) -> Parts {
     let mut parts =
         Request::builder().method(head.method.clone()).uri(head.path_and_query()).version(head.version);
