@@ -50,6 +50,10 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = default_workers())]
     workers: usize,
 
+    /// Record what this policy file would have refused; it refuses nothing. Read once, at the start.
+    #[arg(long, value_name = "FILE", requires = "policy")]
+    staged: Option<PathBuf>,
+
     /// Export telemetry over OTLP/gRPC, in plaintext, to a collector on loopback. With a control plane it goes there.
     #[arg(long, value_name = "ADDRESS", requires = "policy")]
     otlp: Option<SocketAddr>,
@@ -120,6 +124,7 @@ fn options(arguments: Arguments) -> anyhow::Result<Options> {
     }
     Ok(Options {
         source,
+        staged: arguments.staged,
         otlp: arguments.otlp,
         admin: arguments.admin,
         admin_socket: arguments.admin_socket,

@@ -39,6 +39,8 @@ pub struct Options {
     pub admin: Option<SocketAddr>,
     /// A UNIX socket for the admin pages.
     pub admin_socket: Option<PathBuf>,
+    /// A second policy file, beside one that is enforced: what it would have refused is recorded. Read once.
+    pub staged: Option<PathBuf>,
     /// A collector on this machine that telemetry of a policy file's traffic is exported to, in plaintext.
     pub otlp: Option<SocketAddr>,
     /// Whether permitted exchanges are exported too, beside refusals and detections.
@@ -140,6 +142,10 @@ async fn standalone(path: PathBuf, options: &Options) -> Result<Arc<Updater>, Pr
         plane.certificates.watch(directory.to_owned());
     }
     let updater = Updater::new(plane, Vec::new(), None, file.identity.is_some());
+    if let Some(staged) = &options.staged {
+        let staged = file::load(staged).await?;
+        updater.stage(&staged.policy, &staged.version).map_err(FileError::Update)?;
+    }
     updater.put(Arc::new(file.policy.clone()), &file.version).await.map_err(FileError::Update)?;
     serve_admin(options.admin.or(file.admin), &updater).await?;
     tokio::spawn(file::watch(path, file, updater.clone()));

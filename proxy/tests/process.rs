@@ -140,6 +140,27 @@ fn a_policy_file_is_enforced_again_when_it_changes_and_a_bad_one_changes_nothing
 }
 
 #[test]
+fn a_staged_policy_refuses_nothing_and_is_counted_beside_every_enforced_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, staged) = (directory.path().join("policy.yaml"), directory.path().join("staged.yaml"));
+    let origin = origin();
+    std::fs::write(&file, policy_text(origin, "/one")).unwrap();
+    std::fs::write(&staged, policy_text(origin, "/two")).unwrap();
+    let arguments = ["--policy", file.to_str().unwrap(), "--staged", staged.to_str().unwrap()];
+    let running = Running::start(directory.path(), &arguments);
+    running.ready();
+    let edge = running.listener();
+    assert_eq!((get(edge, "/one"), get(edge, "/two"), get(edge, "/three")), (403, 200, 200));
+    let count = |count: u32| format!("palisade_staged_denials_total{{listener=\"edge\"}} {count}");
+    running.wait("the count", |one| one.metric(&count(1)));
+    // It stays beside the next policy.
+    std::fs::write(&file, policy_text(origin, "/three")).unwrap();
+    running.wait("the second policy", |_| get(edge, "/three") == 403);
+    assert_eq!(get(edge, "/two"), 200);
+    running.wait("the count", |one| one.metric(&count(2)));
+}
+
+#[test]
 fn the_program_refuses_a_bad_file_at_its_start_and_says_where() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("policy.yaml");

@@ -47,8 +47,8 @@ impl Active {
     }
 
     /// The same with a staged engine, which records what it would have decided and decides nothing.
-    pub fn stage(self, staged: Engine) -> Self {
-        let snapshot = Snapshot::new(self.snapshot.enforced().clone(), Some(Arc::new(staged)));
+    pub fn stage(self, staged: Arc<Engine>) -> Self {
+        let snapshot = Snapshot::new(self.snapshot.enforced().clone(), Some(staged));
         Self { snapshot, ..self }
     }
 

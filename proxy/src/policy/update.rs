@@ -3,11 +3,11 @@
 //! Promises: one update at a time; whatever is wrong with it, the policy before stays in force and the answer says
 //! what; an update that is in force is kept in the state directory, if there is one.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use palisade_model::Policy;
 use palisade_model::policy::Listener;
-use palisade_rules::CompileError;
+use palisade_rules::{CompileError, Engine};
 use tokio::sync::Mutex;
 
 use super::Active;
@@ -41,6 +41,7 @@ pub struct Updater {
     listeners: Mutex<ListenerSet>,
     state_dir: Option<StateDir>,
     needs_identity: bool,
+    staged: OnceLock<Arc<Engine>>,
 }
 
 impl Updater {
@@ -51,7 +52,20 @@ impl Updater {
         state_dir: Option<StateDir>,
         needs_identity: bool,
     ) -> Arc<Self> {
-        Arc::new(Self { plane, own, listeners: Mutex::default(), state_dir, needs_identity })
+        let (listeners, staged) = (Mutex::default(), OnceLock::new());
+        Arc::new(Self { plane, own, listeners, state_dir, needs_identity, staged })
+    }
+
+    /// Stages a policy beside every policy that is put in force from now on. Once; it decides nothing.
+    pub fn stage(&self, policy: &Policy, version: &str) -> Result<(), UpdateError> {
+        if policy.workload != self.plane.workload {
+            let (theirs, ours) = (policy.workload.to_string(), self.plane.workload.to_string());
+            return Err(UpdateError::OtherWorkload(theirs, ours));
+        }
+        if self.staged.set(Arc::new(Engine::compile(policy, version, None)?)).is_err() {
+            tracing::warn!(version, "a policy is staged already");
+        }
+        Ok(())
     }
 
     /// Whether the process is not ready without an identity.
@@ -98,7 +112,10 @@ impl Updater {
         let (text, name) = (policy.clone(), version.to_owned());
         let compiled =
             tokio::task::spawn_blocking(move || Active::compile(text, &name, Some(&before), &pools)).await;
-        let active = compiled.map_err(|error| UpdateError::Broken(error.to_string()))??;
+        let mut active = compiled.map_err(|error| UpdateError::Broken(error.to_string()))??;
+        if let Some(staged) = self.staged.get() {
+            active = active.stage(staged.clone());
+        }
         let wanted: Vec<Listener> = self.own.iter().chain(&policy.listeners).cloned().collect();
         let prepared = listeners.prepare(&wanted, &self.plane)?;
         self.plane.current.store(active);

@@ -104,7 +104,7 @@ async fn every_exposed_name_is_in_the_page_and_every_metric_of_the_proxy_is_expo
     let before = world.plane.current.load();
     let active =
         palisade_proxy::policy::Active::compile(Arc::new(staged), "2", Some(&before), &world.plane.pools);
-    world.plane.current.store(active.unwrap().stage(engine));
+    world.plane.current.store(active.unwrap().stage(Arc::new(engine)));
     let mut client = RawClient::connect(address).await;
     client.send(get("/")).await;
     assert_eq!(client.response().await.unwrap().0, 200, "what is staged refuses nothing");
