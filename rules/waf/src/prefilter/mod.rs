@@ -23,5 +23,5 @@ mod tests;
 
 pub(crate) use literals::needs as needs_of;
 pub(crate) use memo::Memo;
-pub(crate) use needs::Needs;
+pub(crate) use needs::{ByteSet, Needs};
 pub(crate) use program::Program;

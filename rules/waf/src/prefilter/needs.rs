@@ -22,6 +22,37 @@ impl ByteSet {
     /// Every byte.
     pub(crate) const ALL: Self = Self([u64::MAX; 4]);
 
+    /// These bytes.
+    pub(crate) const fn listed(mut bytes: &[u8]) -> Self {
+        let mut set = Self::NONE;
+        while let [byte, rest @ ..] = bytes {
+            set = set.with(*byte, *byte);
+            bytes = rest;
+        }
+        set
+    }
+
+    /// Also the bytes from one to another, both included.
+    pub(crate) const fn with(self, first: u8, last: u8) -> Self {
+        let mut set = self;
+        let mut byte = first;
+        while byte <= last {
+            let [low, middle, high, top] = &mut set.0;
+            let word = match byte >> 6 {
+                0 => low,
+                1 => middle,
+                2 => high,
+                _ => top,
+            };
+            *word |= 1 << (byte & 63);
+            if byte == u8::MAX {
+                break;
+            }
+            byte += 1;
+        }
+        set
+    }
+
     /// The bytes that a text holds.
     pub(crate) fn of(text: &[u8]) -> Self {
         let mut set = Self::default();

@@ -5,6 +5,10 @@
 use std::borrow::Cow;
 
 use super::bytes::{best_fit, hex_digit, is_space, run, settle};
+use crate::prefilter::ByteSet;
+
+/// See [`super::may_change`].
+pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"\\")];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {

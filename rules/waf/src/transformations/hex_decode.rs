@@ -2,6 +2,10 @@
 //! ModSecurity does with it, so that both see the same; an odd last digit is dropped.
 
 use std::borrow::Cow;
+use crate::prefilter::ByteSet;
+
+/// See [`super::may_change`].
+pub(super) const CHANGES: &[ByteSet] = &[ByteSet::ALL];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {

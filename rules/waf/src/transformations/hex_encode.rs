@@ -1,6 +1,10 @@
 //! `t:hexEncode`: two lower-case digits a byte.
 
 use std::borrow::Cow;
+use crate::prefilter::ByteSet;
+
+/// See [`super::may_change`].
+pub(super) const CHANGES: &[ByteSet] = &[ByteSet::ALL];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {

@@ -5,6 +5,10 @@
 use std::borrow::Cow;
 
 use super::bytes::{NBSP, hex_digit, run, settle};
+use crate::prefilter::ByteSet;
+
+/// See [`super::may_change`]. Every name has a `t` or a `p`.
+pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"&"), ByteSet::listed(b"#tTpP")];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {

@@ -1,6 +1,10 @@
 //! `t:length`: the number of bytes, as decimal text.
 
 use std::borrow::Cow;
+use crate::prefilter::ByteSet;
+
+/// See [`super::may_change`].
+pub(super) const CHANGES: &[ByteSet] = &[];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {

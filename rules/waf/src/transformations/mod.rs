@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use crate::prefilter::ByteSet;
 pub use palisade_seclang::Transformation;
 
 /// Declares the table: a module for each transformation.
@@ -17,6 +18,15 @@ macro_rules! transformations {
         /// Applies a transformation. Borrowed: nothing changed.
         pub fn apply(transformation: Transformation, input: &[u8]) -> Cow<'_, [u8]> {
             match transformation { $(Transformation::$variant => $module::apply(input),)* }
+        }
+
+        /// Whether a transformation can change a text of which only its bytes are known. No: applied to any text of
+        /// these bytes and no others, it answers the same text. Each file's `CHANGES` lists sets of bytes; a text
+        /// that lacks all bytes of one of them stays as it is.
+        #[allow(dead_code)] // The prefilter asks it.
+        pub(crate) fn may_change(transformation: Transformation, present: &ByteSet) -> bool {
+            let sets = match transformation { $(Transformation::$variant => $module::CHANGES,)* };
+            sets.iter().all(|set| set.meets(present))
         }
     };
 }

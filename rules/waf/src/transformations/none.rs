@@ -1,6 +1,10 @@
 //! `t:none`: clears the inherited transformations. The compiler drops them; applied, it changes nothing.
 
 use std::borrow::Cow;
+use crate::prefilter::ByteSet;
+
+/// See [`super::may_change`].
+pub(super) const CHANGES: &[ByteSet] = &[ByteSet::NONE];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {

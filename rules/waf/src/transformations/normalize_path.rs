@@ -4,6 +4,10 @@
 use std::borrow::Cow;
 
 use super::bytes::settle;
+use crate::prefilter::ByteSet;
+
+/// See [`super::may_change`].
+pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"/.")];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {

@@ -3,6 +3,10 @@
 use std::borrow::Cow;
 
 use super::bytes::map_bytes;
+use crate::prefilter::ByteSet;
+
+/// See [`super::may_change`].
+pub(super) const CHANGES: &[ByteSet] = &[ByteSet::NONE.with(0x80, 0xff)];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {

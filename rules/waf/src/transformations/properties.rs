@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use palisade_seclang::Transformation as T;
 
-use super::apply;
+use super::{apply, may_change};
+use crate::prefilter::ByteSet;
 
 /// Those whose second application changes nothing.
 const IDEMPOTENT: &[T] = &[
@@ -56,7 +57,48 @@ fn telling() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
+/// Texts of a few different bytes, so that most sets of bytes are missed.
+fn narrow() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![prop::sample::select(b"%\\&#+/*-.<0xtpA \0\xa0\xc3\xa9[a".to_vec()), any::<u8>()];
+    prop::collection::vec(byte, 1..4)
+        .prop_flat_map(|bytes| prop::collection::vec(prop::sample::select(bytes), 0..24))
+}
+
+#[test]
+fn texts_of_one_or_two_bytes_change_only_where_the_bytes_say_so() {
+    let mut ruled_out = vec![0_u32; T::ALL.len()];
+    for pair in 0..=u16::MAX {
+        let pair = pair.to_be_bytes();
+        for text in [&[][..], &pair[1..], &pair] {
+            for (place, &transformation) in T::ALL.iter().enumerate() {
+                if !may_change(transformation, &ByteSet::of(text)) {
+                    ruled_out[place] += 1;
+                    assert_eq!(apply(transformation, text), text, "{}", transformation.name());
+                }
+            }
+        }
+    }
+    for (place, transformation) in T::ALL.iter().enumerate() {
+        let always = matches!(transformation, T::Length | T::Md5 | T::Sha1);
+        assert_eq!(ruled_out[place] == 0, always, "{}", transformation.name());
+    }
+}
+
 proptest! {
+    #[test]
+    fn what_the_bytes_say_cannot_change_does_not(wide in telling(), narrow in narrow()) {
+        for input in [wide, narrow] {
+            let present = ByteSet::of(&input);
+            for &transformation in T::ALL {
+                if !may_change(transformation, &present) {
+                    let output = apply(transformation, &input);
+                    prop_assert!(matches!(output, Cow::Borrowed(_)), "{}", transformation.name());
+                    prop_assert_eq!(output.as_ref(), input.as_slice(), "{}", transformation.name());
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_input_has_an_output_within_its_bound(input in telling()) {
         for &transformation in T::ALL {

@@ -3,6 +3,10 @@
 use std::borrow::Cow;
 
 use super::bytes::{is_space, part};
+use crate::prefilter::ByteSet;
+
+/// See [`super::may_change`].
+pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b" ").with(b'\t', b'\r')];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {

@@ -2,6 +2,10 @@
 //! plane). ASCII stays, and so do bytes that are not UTF-8.
 
 use std::borrow::Cow;
+use crate::prefilter::ByteSet;
+
+/// See [`super::may_change`]: a leading byte and one that follows it.
+pub(super) const CHANGES: &[ByteSet] = &[ByteSet::NONE.with(0xc2, 0xf4), ByteSet::NONE.with(0x80, 0xbf)];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
