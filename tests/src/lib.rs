@@ -3,6 +3,7 @@
 //! ```text
 //!   demo      one small service that can play every part
 //!   process   child programs that end with us      http   a minimal client
+//!   load      traffic while policies change
 //!   house     control plane, services, sidecars and gateway, started and ended in order; the demo's steps
 //! ```
 //! The tests themselves lie in `tests/tests/`: `house` checks the repository, the others run the programs.
@@ -13,4 +14,5 @@
 pub mod demo;
 pub mod house;
 pub mod http;
+pub mod load;
 pub mod process;
