@@ -83,6 +83,7 @@ impl Transaction {
         }
         self.state.matched.clear();
         self.state.rule = Some(rule.facts.clone());
+        self.trace_rule(rule);
         for (number, link) in rule.links.iter().enumerate() {
             // Exclusions at run time name a rule by its id, which only the first link has.
             let removable = (number == 0).then_some(index);
@@ -93,6 +94,7 @@ impl Transaction {
         if let Some(severity) = rule.severity {
             self.state.highest_severity = self.state.highest_severity.min(severity.number());
         }
+        self.trace_complete(rule);
         if rule.log {
             self.record(rule);
         }
@@ -106,6 +108,7 @@ impl Transaction {
     fn link(&mut self, removable: Option<usize>, link: &Link) -> bool {
         let Some(operator) = &link.operator else {
             self.act(&link.actions);
+            self.trace_action(link);
             return true;
         };
         if let Some(matched) = removable.and_then(|index| self.judge(index, link)) {
@@ -129,11 +132,14 @@ impl Transaction {
                     return false;
                 }
                 let wanted = link.capture.then_some(&mut captures);
-                if operator.matches(&candidate, &argument, wanted) == link.negated {
+                let found = operator.matches(&candidate, &argument, wanted) != link.negated;
+                self.trace_value(link, &value, &candidate, found);
+                if !found {
                     continue;
                 }
                 matched = true;
                 self.matched(link, Value { bytes: candidate, ..value.clone() }, &captures);
+                self.trace_changes();
             }
         }
         matched

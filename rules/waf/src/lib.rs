@@ -44,6 +44,7 @@ pub mod operators;
 mod prefilter;
 mod request_body;
 mod state;
+pub mod trace;
 mod transaction;
 pub mod transformations;
 mod values;

@@ -19,6 +19,7 @@ use crate::facts::{Facts, ResponseFacts};
 use crate::prefilter::Memo;
 use crate::request_body::processor_of;
 use crate::state::State;
+use crate::trace::Trace;
 use crate::values::Target;
 
 /// Targets that `ctl` removes.
@@ -67,6 +68,8 @@ pub struct Transaction {
     pub(crate) matches: Vec<RuleMatch>,
     /// What the fast path knows of the texts.
     pub(crate) memo: Memo,
+    /// See [`Transaction::keep_trace`].
+    pub(crate) trace: Option<Box<Trace>>,
     held: BytesMut,
 }
 
@@ -111,6 +114,7 @@ impl Transaction {
             interruption: None,
             matches: Vec::new(),
             memo: Memo::default(),
+            trace: None,
             held: BytesMut::new(),
         }
     }

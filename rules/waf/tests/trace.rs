@@ -1,0 +1,139 @@
+//! A trace says what a transaction did, and changes nothing of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
+
+mod exchange;
+
+use std::sync::Arc;
+
+use exchange::{connection, form, get, policy};
+use palisade_model::documents::{RuleSet, SourceFile};
+use palisade_waf::trace::{Admission, TRACED_VALUES, Trace, TracedRule};
+use palisade_waf::{Engine, Transaction};
+
+fn rule_set(text: &str) -> RuleSet {
+    exchange::rule_set(vec![SourceFile { name: "test.conf".into(), text: text.into() }])
+}
+
+fn engine(text: &str) -> Arc<Engine> {
+    Arc::new(Engine::compile_slow(&rule_set(text), &policy()).unwrap())
+}
+
+fn trace(text: &str, exchange: &exchange::Exchange, watched: Option<u64>) -> Trace {
+    let mut transaction =
+        Transaction::begin(engine(text), &connection(), &exchange.head(), 1_767_225_600_000, "id");
+    transaction.keep_trace(watched);
+    if transaction.request_headers().is_none() {
+        transaction.request_body_feed(&exchange.body);
+        transaction.request_body(true);
+    }
+    transaction.logging();
+    transaction.take_trace().unwrap()
+}
+
+fn rule(trace: &Trace, id: u64) -> &TracedRule {
+    trace.rules.iter().find(|rule| rule.id == id).unwrap_or_else(|| panic!("no rule {id}: {trace:?}"))
+}
+
+const RULES: &str = r#"
+SecAction "id:1,phase:1,nolog,pass,setvar:tx.score=0"
+SecRule ARGS "@rx union\s+select" "id:2,phase:2,t:none,t:urlDecodeUni,t:lowercase,block,msg:'found %{MATCHED_VAR}',severity:CRITICAL,setvar:'tx.score=+5'"
+SecRule TX:score "@ge 5" "id:3,phase:2,deny,status:403,msg:'over'"
+SecRule ARGS "@rx nothing" "id:4,phase:2,pass"
+"#;
+
+#[test]
+fn a_match_shows_its_target_its_bytes_before_and_after_its_score_and_what_admitted_it() {
+    let found = trace(RULES, &form("/", "q=1%2520UNION%2520SELECT"), None);
+    let ids: Vec<u64> = found.rules.iter().map(|rule| rule.id).collect();
+    assert_eq!(ids, [1, 2, 3]);
+    let hit = rule(&found, 2);
+    assert!(hit.complete && hit.phase == 2 && hit.severity == Some("CRITICAL"), "{hit:?}");
+    assert_eq!(hit.message, "found 1 union select");
+    let value = &hit.values[0];
+    assert_eq!(value.target, "ARGS:q");
+    assert_eq!((&value.original[..], &value.bytes[..]), (&b"1%20UNION%20SELECT"[..], &b"1 union select"[..]));
+    assert_eq!(value.transformations, ["urlDecodeUni", "lowercase"]);
+    let Admission::Holds(held) = &value.admission else { panic!("{value:?}") };
+    assert!(held.contains(&"literal \"select\"".to_owned()), "{held:?}");
+    let change = &value.changes[0];
+    assert_eq!((change.name.as_str(), change.before.as_deref()), ("score", Some("0")));
+    assert_eq!(change.after.as_deref(), Some("5"));
+    assert_eq!(rule(&found, 3).effect, "deny 403");
+    assert_eq!(rule(&found, 3).values[0].admission, Admission::Always("rules set this variable"));
+    assert_eq!(found.tried, [1, 2, 0, 0, 0], "rule 4 was not reached");
+}
+
+#[test]
+fn a_watched_rule_shows_what_it_was_tried_on_and_what_it_lacks() {
+    let found = trace(RULES, &get("/?a=plain"), Some(2));
+    let watched = rule(&found, 2);
+    assert!(!watched.complete && !watched.values[0].matched, "{watched:?}");
+    assert!(matches!(&watched.values[0].admission, Admission::Lacks(_)), "{watched:?}");
+    assert!(!trace(RULES, &get("/?a=plain"), None).rules.iter().any(|rule| rule.id == 2));
+    // Nothing to look at is told too.
+    assert!(rule(&trace(RULES, &get("/"), Some(2)), 2).values.is_empty());
+}
+
+#[test]
+fn a_chain_that_does_not_complete_is_shown_as_far_as_it_came() {
+    let rules = "SecRule ARGS:a \"@streq x\" \"id:1,phase:1,deny,chain\"\nSecRule ARGS:b \"@streq y\"";
+    let found = trace(rules, &get("/?a=x&b=z"), None);
+    let chain = rule(&found, 1);
+    assert_eq!((chain.complete, chain.links, chain.values.len()), (false, 2, 1));
+    let found = trace(rules, &get("/?a=x&b=y"), None);
+    let links: Vec<usize> = rule(&found, 1).values.iter().map(|value| value.link).collect();
+    assert_eq!(links, [0, 1]);
+    assert_eq!(rule(&found, 1).values[1].admission, Admission::Always("the link before it matched"));
+}
+
+#[test]
+fn a_trace_changes_neither_verdict_nor_matches() {
+    for exchange in [form("/", "q=union select"), form("/", "q=x"), get("/?a=x&a=y")] {
+        let plain = exchange.run(&engine(RULES));
+        let mut transaction = Transaction::begin(
+            engine(RULES),
+            &connection(),
+            &exchange.head(),
+            1_767_225_600_000,
+            "0123456789abcdef",
+        );
+        transaction.keep_trace(Some(2));
+        let mut ended = transaction.request_headers();
+        if ended.is_none() {
+            transaction.request_body_feed(&exchange.body);
+            ended = transaction.request_body(true);
+        }
+        transaction.logging();
+        assert_eq!(ended, plain.interruption);
+        assert_eq!(transaction.matches(), plain.matches);
+    }
+}
+
+#[test]
+fn a_trace_is_bounded() {
+    // 100 arguments under so many rules come to the limit exactly, and one more action is over it.
+    let rules = |count: usize| -> String {
+        (1..=count).map(|id| format!("SecRule ARGS \"@rx .\" \"id:{id},phase:1,pass\"\n")).collect()
+    };
+    let query = vec!["a=b"; 100].join("&");
+    let at_limit = trace(&rules(TRACED_VALUES / 100), &get(&format!("/?{query}")), None);
+    assert!(!at_limit.truncated);
+    let over = format!("{}SecAction \"id:9999,phase:1,pass\"", rules(TRACED_VALUES / 100));
+    let over = trace(&over, &get(&format!("/?{query}")), None);
+    assert!(over.truncated);
+    assert_eq!(over.rules.iter().map(|rule| rule.values.len()).sum::<usize>(), TRACED_VALUES);
+}
+
+#[test]
+fn a_rule_is_found_where_it_is_written() {
+    let written = palisade_waf::trace::written(&rule_set(RULES)).unwrap();
+    assert!(written[&2].place.ends_with(":3:1"), "{:?}", written[&2]);
+    assert_eq!(written[&2].operators, ["@rx union\\s+select"]);
+    assert_eq!(written[&1].operators, ["SecAction"]);
+}
