@@ -8,7 +8,7 @@
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use palisade_http::{Cause, Malformed};
 use palisade_model::{Denial, Reason};
-use palisade_rules::Refused;
+use palisade_rules::{Answer, Refused};
 
 use crate::http::OutBody;
 use crate::reference;
@@ -58,7 +58,7 @@ macro_rules! closed {
 pub enum Way {
     /// A response with this status and a reference id.
     Response(StatusCode),
-    /// A response was begun: the HTTP/2 stream is reset, the HTTP/1 connection is closed.
+    /// The HTTP/2 stream is reset, the HTTP/1 connection closed: a response was begun, or a rule says `drop`.
     Reset,
     /// The connection is closed without a word.
     Close,
@@ -145,6 +145,7 @@ impl Refusal {
     pub fn way(&self) -> Way {
         match self {
             Self::Malformed(malformed) => Way::Response(malformed.cause.status()),
+            Self::Denied(refused) if refused.answer == Answer::Drop => Way::Reset,
             Self::Denied(refused) => Way::Response(refused.denial.status),
             Self::Connection(_) => Way::Close,
             Self::Limit(limit) => limit.way(),
@@ -155,10 +156,11 @@ impl Refusal {
 
     /// The status of the response; where none can be sent, the one a record shows.
     pub fn status(&self) -> StatusCode {
-        match self.way() {
-            Way::Response(status) => status,
-            Way::Reset => StatusCode::BAD_GATEWAY,
-            Way::Close | Way::Alert => StatusCode::FORBIDDEN,
+        match (self, self.way()) {
+            (Self::Denied(refused), _) => refused.denial.status,
+            (_, Way::Response(status)) => status,
+            (_, Way::Reset) => StatusCode::BAD_GATEWAY,
+            (_, Way::Close | Way::Alert) => StatusCode::FORBIDDEN,
         }
     }
 
@@ -199,7 +201,7 @@ impl Refusal {
         }
         match self.status().as_u16() {
             401 => grpc::UNAUTHENTICATED,
-            403 => grpc::PERMISSION_DENIED,
+            300..=399 | 403 => grpc::PERMISSION_DENIED,
             404 | 405 | 501 | 505 => grpc::UNIMPLEMENTED,
             408 | 504 => grpc::DEADLINE_EXCEEDED,
             413 | 414 | 429 | 431 => grpc::RESOURCE_EXHAUSTED,
@@ -238,12 +240,22 @@ impl Refusal {
         if let Ok(value) = HeaderValue::from_str(reference) {
             headers.insert(reference::HEADER, value);
         }
+        if let Self::Denied(refused) = self
+            && let Answer::Redirect(location) = &refused.answer
+        {
+            headers.insert(header::LOCATION, location.clone());
+        }
         if self.ends_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 }
+
+/// A rule said `drop`: hyper is told to send nothing and to close the connection or reset the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a rule dropped the exchange")]
+pub struct Dropped;
 
 /// Whether a request is gRPC, whatever its encoding: one content type that says so. gRPC-Web is not.
 pub fn is_grpc(headers: &HeaderMap) -> bool {

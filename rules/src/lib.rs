@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod engine;
 pub mod explain;
 mod permit;
@@ -22,6 +23,7 @@ mod response;
 mod snapshot;
 pub mod stages;
 
+pub use answer::{Answer, LOCATION_BYTES};
 pub use engine::{CompileError, Engine};
 pub use explain::Explanation;
 pub use permit::{Destination, Judgement, Permit, Refused, TcpPermit};

@@ -17,7 +17,7 @@ use palisade_model::policy::WeightedCluster;
 use palisade_model::record::{Inspection, RuleMatch, VerdictFacts};
 use palisade_model::{Connection, Denial, RequestHead};
 
-use crate::ResponseStage;
+use crate::{Answer, ResponseStage};
 
 /// Permission to forward one request. It owns the head that was judged and the way it goes.
 #[derive(Debug)]
@@ -93,6 +93,8 @@ pub struct Judgement {
 pub struct Refused {
     /// The denial.
     pub denial: Denial,
+    /// What the client gets instead of an answer.
+    pub answer: Answer,
     /// The facts for the record.
     pub judgement: Judgement,
 }

@@ -9,6 +9,7 @@ use palisade_model::record::{Inspection, VerdictFacts};
 use palisade_model::{BodyKind, Connection, Denial, Direction, Reason, RequestHead, RuleId};
 use palisade_waf::InterruptionKind;
 
+use crate::answer::Answer;
 use crate::engine::{Engine, Waf};
 use crate::stages::{self, Stage};
 use crate::{Destination, Judgement, Permit, Refused, ResponseStage, Snapshot};
@@ -79,7 +80,7 @@ pub(crate) fn judge(
     };
     let destination = match judge_head(engine, connection, &head) {
         Ok(destination) => destination,
-        Err(denial) => return Step::Deny(Box::new(Refused { denial, judgement })),
+        Err(denial) => return Step::Deny(Box::new(Refused { denial, answer: Answer::Status, judgement })),
     };
     let Some(waf) = waf_of(engine, connection.direction) else {
         if body != BodyKind::Empty {
@@ -186,7 +187,7 @@ impl BodyStage {
             let denial = Denial::new(Reason::BodyTooLarge, None, text);
             self.transaction.logging();
             self.judgement.matches = self.transaction.matches().to_vec();
-            return Err(Box::new(Refused { denial, judgement: self.judgement }));
+            return Err(Box::new(Refused { denial, answer: Answer::Status, judgement: self.judgement }));
         }
         let complete = !matches!(self.judgement.inspection, Inspection::Prefix { .. });
         if complete {
@@ -311,8 +312,9 @@ pub(crate) fn refused(
         InterruptionKind::WorkBudget => (Reason::WorkBudget, None),
         InterruptionKind::BodyMalformed => (Reason::BodyMalformed, None),
     };
-    // A denial cannot carry a location yet, and a redirection without one is no answer.
-    let status = if interruption.redirect.is_some() { StatusCode::FORBIDDEN } else { interruption.status };
+    let answer = Answer::of(&interruption);
+    let status =
+        if answer.is_lost_redirect(&interruption) { StatusCode::FORBIDDEN } else { interruption.status };
     let denial = Denial { reason, rule, explanation: interruption.explanation, status };
-    Box::new(Refused { denial, judgement })
+    Box::new(Refused { denial, answer, judgement })
 }

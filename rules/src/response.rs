@@ -4,6 +4,7 @@ use palisade_model::documents::{BodyLimit, OverLimit};
 use palisade_model::record::Inspection;
 use palisade_model::{Denial, Direction, Reason, ResponseHead};
 
+use crate::answer::Answer;
 use crate::engine::Waf;
 use crate::request::refused;
 use crate::stages::{self, Stage};
@@ -107,7 +108,11 @@ impl ResponseStage {
             judge.transaction.logging();
             self.judgement.matches = judge.transaction.matches().to_vec();
             let denial = Denial::new(Reason::WafResponse, None, text);
-            return Err(Box::new(Refused { denial, judgement: self.judgement.clone() }));
+            return Err(Box::new(Refused {
+                denial,
+                answer: Answer::Status,
+                judgement: self.judgement.clone(),
+            }));
         }
         if let Some(interruption) = judge.transaction.response_body(complete) {
             let Judge { transaction, waf, .. } = *judge;

@@ -10,7 +10,9 @@ use palisade_model::{
     Authority, BodyKind, Connection, Direction, Policy, RawHead, Reason, RequestHead, ResponseHead, Scheme,
     WorkloadId,
 };
-use palisade_rules::{Engine, Exchange, Refused, ResponseBody, ResponseStage, Snapshot, Step};
+use palisade_rules::{
+    Answer, Engine, Exchange, LOCATION_BYTES, Refused, ResponseBody, ResponseStage, Snapshot, Step,
+};
 use serde_json::{Value, json};
 
 fn snapshot(rules: &str, waf: Value) -> Snapshot {
@@ -96,9 +98,27 @@ fn an_interruption_becomes_the_reason_of_its_kind() {
     assert_eq!(malformed.rule, None);
     let many = refused(nothing, &"a=1&".repeat(2_000), "text/plain", "").denial;
     assert_eq!((many.reason, many.status.as_u16(), many.rule), (Reason::WorkBudget, 503, None));
-    let redirect =
-        refused("SecAction \"id:7,phase:1,redirect:'https://example.com/'\"", "", "text/plain", "").denial;
-    assert_eq!(redirect.status.as_u16(), 403, "a denial carries no location");
+}
+
+#[test]
+fn a_redirection_is_answered_with_its_location_and_a_drop_not_at_all() {
+    let of = |rules: &str, query: &str| {
+        let refused = refused(rules, query, "text/plain", "");
+        (refused.denial.status.as_u16(), refused.answer)
+    };
+    let to = |location: &'static str| Answer::Redirect(http::HeaderValue::from_static(location));
+    let plain = "SecAction \"id:7,phase:1,redirect:'https://example.com/'\"";
+    assert_eq!(of(plain, ""), (302, to("https://example.com/")));
+    for (status, answered) in [(301, 301), (303, 303), (307, 307), (308, 308), (304, 302), (403, 302)] {
+        let rules = format!("SecAction \"id:7,phase:1,status:{status},redirect:'/denied'\"");
+        assert_eq!(of(&rules, ""), (answered, to("/denied")), "{status}");
+    }
+    let expanded = "SecRule ARGS:to \"@rx .\" \"id:7,phase:1,redirect:'/denied?%{ARGS.to}'\"";
+    assert_eq!(of(expanded, "to=a%0d%0aset-cookie:%20x"), (302, to("/denied?a%0D%0Aset-cookie:%20x")));
+    let long = format!("to={}", "x".repeat(LOCATION_BYTES));
+    assert_eq!(of(expanded, &long), (403, Answer::Status), "what is too long is refused without a location");
+    assert_eq!(of("SecAction \"id:7,phase:1,drop\"", ""), (403, Answer::Drop));
+    assert_eq!(of("SecAction \"id:7,phase:1,deny,status:409\"", ""), (409, Answer::Status));
 }
 
 #[test]

@@ -3,7 +3,6 @@
 //! Promises: no limit is left at a library's default; a drain lets the exchange under way finish; an error of the
 //! peer's protocol is counted once. It does not judge requests.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +47,7 @@ where
     let service = service_fn(move |incoming: Request<Incoming>| {
         let (downstream, line) = (served.clone(), line.clone());
         let arrived = line.next();
-        async move { Ok::<_, Infallible>(request::http1(downstream, line, arrived, incoming).await) }
+        request::http1(downstream, line, arrived, incoming)
     });
     let connection = http1::Builder::new()
         // The guard keeps time; the limits below are wider than its own, so that it refuses first.
@@ -80,10 +79,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let served = downstream.clone();
-    let service = service_fn(move |incoming: Request<Incoming>| {
-        let downstream = served.clone();
-        async move { Ok::<_, Infallible>(request::http2(downstream, incoming).await) }
-    });
+    let service = service_fn(move |incoming: Request<Incoming>| request::http2(served.clone(), incoming));
     let limits = active.limits();
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -123,7 +119,9 @@ where
 
 /// Counts what hyper refused by itself; a peer that merely went away is no refusal.
 fn ended_badly(downstream: &Downstream, error: &hyper::Error) {
-    let gone = error.is_incomplete_message()
+    // `is_user`: a rule dropped the exchange, which its own record tells.
+    let gone = error.is_user()
+        || error.is_incomplete_message()
         || error.is_closed()
         || error.is_canceled()
         || error.is_body_write_aborted();

@@ -16,7 +16,7 @@ use palisade_model::{BodyKind, Connection, RawHead, RequestHead};
 use palisade_rules::{Exchange, Permit, ResponseBody, ResponseStage, Step};
 
 use super::body;
-use crate::deny::{self, Limit, Refusal, Transport, Upstream};
+use crate::deny::{self, Dropped, Limit, Refusal, Transport, Upstream, Way};
 use crate::downstream::Downstream;
 use crate::headers;
 use crate::http::body::{Progress, Timed};
@@ -32,7 +32,7 @@ pub async fn http1(
     line: Line,
     arrived: Option<Arrived>,
     request: Request<Incoming>,
-) -> Response<OutBody> {
+) -> Result<Response<OutBody>, Dropped> {
     let mut ending = Ending::begin(downstream.clone(), downstream.plane.current.load());
     let asks_upgrade = request.headers().contains_key(http::header::UPGRADE);
     let arrived = match arrived {
@@ -50,15 +50,18 @@ pub async fn http1(
         Err(refusal) if broken => Err(line.broken().unwrap_or(refusal)),
         other => other,
     };
-    let response = conclude(ending, outcome, false);
+    let response = conclude(ending, outcome, false)?;
     if asks_upgrade {
         line.upgraded(response.status() == StatusCode::SWITCHING_PROTOCOLS);
     }
-    response
+    Ok(response)
 }
 
 /// An HTTP/2 request.
-pub async fn http2(downstream: Arc<Downstream>, request: Request<Incoming>) -> Response<OutBody> {
+pub async fn http2(
+    downstream: Arc<Downstream>,
+    request: Request<Incoming>,
+) -> Result<Response<OutBody>, Dropped> {
     let mut ending = Ending::begin(downstream.clone(), downstream.plane.current.load());
     let grpc = deny::is_grpc(request.headers());
     let outcome = exchange(&mut ending, None, request).await;
@@ -70,11 +73,15 @@ fn conclude(
     mut ending: Box<Ending>,
     outcome: Result<Response<OutBody>, Refusal>,
     grpc: bool,
-) -> Response<OutBody> {
-    match outcome {
+) -> Result<Response<OutBody>, Dropped> {
+    Ok(match outcome {
         Ok(response) => {
             ending.note_status(response.status().as_u16());
             response.map(|body| body.with_ending(ending))
+        }
+        Err(refusal) if refusal.way() == Way::Reset && refusal.denial().is_some() => {
+            ending.refuse(refusal);
+            return Err(Dropped);
         }
         Err(refusal) => {
             let text = &ending.text;
@@ -82,7 +89,7 @@ fn conclude(
             ending.refuse(refusal);
             response.map(|body| body.with_ending(ending))
         }
-    }
+    })
 }
 
 /// The story.

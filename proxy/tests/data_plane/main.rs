@@ -9,6 +9,7 @@
     clippy::print_stderr
 )]
 
+mod answers;
 mod bodies;
 mod edge;
 mod framing;

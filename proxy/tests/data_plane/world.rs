@@ -132,6 +132,20 @@ pub fn authorization(name: &str, spec: serde_json::Value) -> AuthorizationPolicy
     .unwrap()
 }
 
+/// Puts rules before the origin: a WafPolicy that blocks, with the default limits.
+pub fn waf(policy: &mut Policy, rules: &str) {
+    let metadata = |name: &str| serde_json::json!({"name": name, "namespace": "shop"});
+    let document = |kind: &str, name: &str, spec: serde_json::Value| {
+        serde_json::json!({
+            "apiVersion": "palisade.dev/v1alpha1", "kind": kind, "metadata": metadata(name), "spec": spec,
+        })
+    };
+    let sources = serde_json::json!({"sources": [{"name": "rules.conf", "text": rules}]});
+    policy.rule_sets = vec![serde_json::from_value(document("RuleSet", "rules", sources)).unwrap()];
+    let spec = serde_json::json!({"ruleSet": "rules", "mode": "block"});
+    policy.waf = vec![serde_json::from_value(document("WafPolicy", "waf", spec)).unwrap()];
+}
+
 /// Answers every connection with a fixed text per request head and remembers all bytes it saw.
 pub struct RawOrigin {
     pub address: SocketAddr,

@@ -103,8 +103,10 @@ pub(crate) struct Link {
 pub(crate) enum Disruption {
     /// Nothing.
     Pass,
-    /// `deny`, `drop`
+    /// `deny`
     Deny(StatusCode),
+    /// `drop`; the status is what records show
+    Drop(StatusCode),
     /// `redirect`
     Redirect(StatusCode, Macro),
     /// `allow`

@@ -201,7 +201,7 @@ impl Transaction {
         if rule.detect_only || self.mode != EngineMode::On {
             return Next::Rule;
         }
-        let (status, redirect) = match &rule.disruption {
+        let (status, redirect, drop) = match &rule.disruption {
             Disruption::Pass => return Next::Rule,
             Disruption::Allow(scope) => {
                 if *scope != Allow::Phase {
@@ -209,11 +209,9 @@ impl Transaction {
                 }
                 return Next::End;
             }
-            Disruption::Deny(status) => (*status, None),
-            Disruption::Redirect(status, location) => {
-                let location = self.state.expand(location);
-                (*status, Some(String::from_utf8_lossy(&location).into_owned()))
-            }
+            Disruption::Deny(status) => (*status, None, false),
+            Disruption::Drop(status) => (*status, None, true),
+            Disruption::Redirect(status, location) => (*status, Some(self.state.expand(location)), false),
         };
         if rule.phase == Phase::Logging {
             return Next::Rule;
@@ -224,6 +222,7 @@ impl Transaction {
             status,
             explanation: self.explain(rule),
             redirect,
+            drop,
         });
         Next::End
     }

@@ -48,7 +48,9 @@ pub struct Interruption {
     /// One sentence without matched bytes.
     pub explanation: String,
     /// Where a `redirect` leads.
-    pub redirect: Option<String>,
+    pub redirect: Option<Bytes>,
+    /// Whether no answer is to be sent at all (`drop`).
+    pub drop: bool,
 }
 
 /// One exchange on its way through the phases. Call the methods in the order in which they are written.
@@ -238,7 +240,8 @@ impl Transaction {
             InterruptionKind::Rule | InterruptionKind::WorkBudget => StatusCode::SERVICE_UNAVAILABLE,
         };
         let explanation = why.to_owned();
-        self.interruption = Some(Interruption { kind, rule: 0, status, explanation, redirect: None });
+        self.interruption =
+            Some(Interruption { kind, rule: 0, status, explanation, redirect: None, drop: false });
     }
 }
 

@@ -124,7 +124,7 @@ fn disruptive_actions_and_their_inheritance() {
     let redirected = get("/a")
         .run(&engine("SecAction \"id:1,phase:1,redirect:'https://example.com%{REQUEST_FILENAME}'\""));
     let interruption = redirected.interruption.unwrap();
-    assert_eq!(interruption.redirect.as_deref(), Some("https://example.com/a"));
+    assert_eq!(interruption.redirect.as_deref(), Some(&b"https://example.com/a"[..]));
     assert_eq!(interruption.status.as_u16(), 302);
 }
 

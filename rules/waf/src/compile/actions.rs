@@ -157,10 +157,13 @@ impl Compilation<'_> {
             written.unwrap_or(otherwise)
         };
         match kind {
-            ActionKind::Deny | ActionKind::Drop => Disruption::Deny(status(StatusCode::FORBIDDEN)),
+            ActionKind::Deny => Disruption::Deny(status(StatusCode::FORBIDDEN)),
+            ActionKind::Drop => Disruption::Drop(status(StatusCode::FORBIDDEN)),
             ActionKind::Redirect(location) => {
                 let found = status(StatusCode::FOUND);
-                let found = if found.is_redirection() { found } else { StatusCode::FOUND };
+                // Other statuses of the 300s do not send a client anywhere.
+                let redirects = matches!(found.as_u16(), 301 | 302 | 303 | 307 | 308);
+                let found = if redirects { found } else { StatusCode::FOUND };
                 Disruption::Redirect(found, self.text(&location, span))
             }
             ActionKind::Allow(scope) => Disruption::Allow(scope),
