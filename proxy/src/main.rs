@@ -62,6 +62,10 @@ struct Arguments {
     #[arg(long)]
     export_flows: bool,
 
+    /// Append the audit log to this file, one JSON object a line; SIGHUP opens it again after it was moved.
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<PathBuf>,
+
     /// Log every exchange.
     #[arg(long)]
     access_log: bool,
@@ -129,6 +133,7 @@ fn options(arguments: Arguments) -> anyhow::Result<Options> {
         admin: arguments.admin,
         admin_socket: arguments.admin_socket,
         export_flows: arguments.export_flows,
+        audit_log: arguments.audit_log,
         access_log: arguments.access_log,
     })
 }

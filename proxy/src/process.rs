@@ -10,6 +10,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use palisade_identity::{IdentityError, IdentityStore};
 use palisade_loader::{Bootstrap, LoadError, bootstrap};
@@ -27,8 +28,11 @@ use crate::policy::state_dir::{StateDir, StateError};
 use crate::policy::update::Updater;
 use crate::policy::{Active, control_plane};
 use crate::telemetry::export::{self, METRICS_INTERVAL};
-use crate::telemetry::{OtlpSink, Sink, Telemetry};
+use crate::telemetry::{AuditFile, AuditFileError, OtlpSink, Sink, Telemetry};
 use crate::tls::Identity;
+
+/// How long the end of the audit log may take to be written, after the drain.
+const FLUSH_TIME: Duration = Duration::from_secs(2);
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -45,6 +49,8 @@ pub struct Options {
     pub otlp: Option<SocketAddr>,
     /// Whether permitted exchanges are exported too, beside refusals and detections.
     pub export_flows: bool,
+    /// Where the audit log is written.
+    pub audit_log: Option<PathBuf>,
     /// Whether every exchange is logged.
     pub access_log: bool,
 }
@@ -97,6 +103,9 @@ pub enum ProcessError {
     /// The collector.
     #[error("otlp: {0} is not on loopback, and telemetry would leave in plaintext")]
     Otlp(SocketAddr),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditFileError),
     /// Signals.
     #[error("signals: {0}")]
     Signals(std::io::Error),
@@ -108,20 +117,28 @@ pub enum ProcessError {
 /// Runs until a signal, then drains.
 pub async fn run(options: Options) -> Result<(), ProcessError> {
     // First, so that a signal during the start is not lost.
-    let mut signals = Signals::new().map_err(ProcessError::Signals)?;
+    let mut signals = Signals::new(options.audit_log.is_some()).map_err(ProcessError::Signals)?;
+    let audit = options.audit_log.as_deref().map(AuditFile::open).transpose()?.map(Arc::new);
     let updater = match &options.source {
-        Source::File(path) => standalone(path.clone(), &options).await?,
-        Source::ControlPlane(joined) => joined_mesh(joined, &options).await?,
+        Source::File(path) => standalone(path.clone(), &options, audit.clone()).await?,
+        Source::ControlPlane(joined) => joined_mesh(joined, &options, audit.clone()).await?,
     };
     if let Some(path) = &options.admin_socket {
         admin::listen_unix(path, updater.clone()).map_err(ProcessError::Admin)?;
     }
-    signals.wait().await;
+    signals.wait(audit.as_deref()).await;
     drain(updater.plane()).await;
+    if let Some(audit) = audit {
+        flush(audit).await;
+    }
     Ok(())
 }
 
-async fn standalone(path: PathBuf, options: &Options) -> Result<Arc<Updater>, ProcessError> {
+async fn standalone(
+    path: PathBuf,
+    options: &Options,
+    audit: Option<Arc<AuditFile>>,
+) -> Result<Arc<Updater>, ProcessError> {
     let file = file::load(&path).await?;
     let identity = match &file.identity {
         Some(files) => Some(Identity::new(IdentityStore::new(file::svid(files)?))?),
@@ -135,7 +152,7 @@ async fn standalone(path: PathBuf, options: &Options) -> Result<Arc<Updater>, Pr
     };
     let sink =
         collector.is_some().then(|| OtlpSink::new(exporter.clone(), options.export_flows) as Arc<dyn Sink>);
-    let telemetry = Telemetry::new(&workload, sink, options.access_log);
+    let telemetry = Telemetry::new(&workload, sink, options.access_log).with_audit(audit);
     let plane = Plane::new(workload.clone(), identity, telemetry);
     let certificates = file.certificates.as_deref();
     if let Some(directory) = certificates {
@@ -156,7 +173,11 @@ async fn standalone(path: PathBuf, options: &Options) -> Result<Arc<Updater>, Pr
     Ok(updater)
 }
 
-async fn joined_mesh(joined: &Joined, options: &Options) -> Result<Arc<Updater>, ProcessError> {
+async fn joined_mesh(
+    joined: &Joined,
+    options: &Options,
+    audit: Option<Arc<AuditFile>>,
+) -> Result<Arc<Updater>, ProcessError> {
     let bootstrap = match &joined.bootstrap {
         Some(path) => bootstrap::load(path)?,
         None => Bootstrap::default(),
@@ -170,7 +191,7 @@ async fn joined_mesh(joined: &Joined, options: &Options) -> Result<Arc<Updater>,
     };
     let (exporter, export) = exporter(ExporterOptions::default());
     let sink = OtlpSink::new(exporter.clone(), options.export_flows);
-    let telemetry = Telemetry::new(&joined.workload, Some(sink), options.access_log);
+    let telemetry = Telemetry::new(&joined.workload, Some(sink), options.access_log).with_audit(audit);
     let plane = Plane::new(joined.workload.clone(), None, telemetry);
     if bootstrap.fail_open {
         tracing::warn!("failOpen is set: traffic passes unjudged until there is a policy");
@@ -208,20 +229,50 @@ async fn drain(plane: &Plane) {
     }
 }
 
+/// Waits until the audit log is written, at most [`FLUSH_TIME`].
+async fn flush(audit: Arc<AuditFile>) {
+    let flushed = tokio::task::spawn_blocking(move || audit.flush(FLUSH_TIME)).await;
+    if !flushed.unwrap_or(false) {
+        tracing::warn!("the end of the audit log was not written in time");
+    }
+}
+
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Only with an audit log: else a hang-up ends the process, as everywhere.
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    fn new(hang_up: bool) -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: hang_up.then(|| signal(SignalKind::hangup())).transpose()?,
+        })
     }
 
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Waits for a signal to end. A hang-up opens the audit log again.
+    async fn wait(&mut self, audit: Option<&AuditFile>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = hung_up(self.hang_up.as_mut()) => {
+                    if let Some(audit) = audit {
+                        audit.reopen();
+                    }
+                }
+            }
         }
+    }
+}
+
+async fn hung_up(signal: Option<&mut Signal>) {
+    let Some(signal) = signal else { return std::future::pending().await };
+    if signal.recv().await.is_none() {
+        // There are no more signals.
+        std::future::pending().await
     }
 }

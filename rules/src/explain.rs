@@ -131,6 +131,7 @@ pub fn connection(snapshot: &Snapshot, connection: &Connection) -> Explanation {
         staged,
         matches: Vec::new(),
         inspection: palisade_model::record::Inspection::Uninspected { why: "tcp".to_owned() },
+        audit: None,
     };
     finish(engine, verdict, authorization.as_ref(), stages, judgement)
 }

@@ -13,6 +13,7 @@
 
 use std::sync::Arc;
 
+use palisade_model::audit::AuditTrail;
 use palisade_model::policy::WeightedCluster;
 use palisade_model::record::{Inspection, RuleMatch, VerdictFacts};
 use palisade_model::{Connection, Denial, RequestHead};
@@ -86,6 +87,17 @@ pub struct Judgement {
     pub matches: Vec<RuleMatch>,
     /// How much of the request body was seen.
     pub inspection: Inspection,
+    /// What the audit log is told; none if no WAF judged.
+    pub audit: Option<AuditTrail>,
+}
+
+impl Judgement {
+    /// Ends a transaction (WAF phase 5) and takes what it found.
+    pub(crate) fn close(&mut self, transaction: &mut palisade_waf::Transaction) {
+        transaction.logging();
+        self.matches = transaction.matches().to_vec();
+        self.audit = Some(transaction.audit_trail());
+    }
 }
 
 /// A refusal with what is known about it.

@@ -77,6 +77,7 @@ pub(crate) fn judge(
         staged: snapshot.staged().map(|staged| staged_verdict(staged, connection, &head)),
         matches: Vec::new(),
         inspection: Inspection::None,
+        audit: None,
     };
     let destination = match judge_head(engine, connection, &head) {
         Ok(destination) => destination,
@@ -185,8 +186,7 @@ impl BodyStage {
             let text =
                 format!("the body is longer than the {} bytes the policy inspects", self.limit.max_bytes);
             let denial = Denial::new(Reason::BodyTooLarge, None, text);
-            self.transaction.logging();
-            self.judgement.matches = self.transaction.matches().to_vec();
+            self.judgement.close(&mut self.transaction);
             return Err(Box::new(Refused { denial, answer: Answer::Status, judgement: self.judgement }));
         }
         let complete = !matches!(self.judgement.inspection, Inspection::Prefix { .. });
@@ -303,8 +303,7 @@ pub(crate) fn refused(
     mut judgement: Judgement,
     reason: Reason,
 ) -> Box<Refused> {
-    transaction.logging();
-    judgement.matches = transaction.matches().to_vec();
+    judgement.close(&mut transaction);
     let (reason, rule) = match interruption.kind {
         InterruptionKind::Rule => {
             (reason, Some(RuleId::Waf { rule_set: waf.name.to_string(), id: interruption.rule }))

@@ -105,8 +105,7 @@ impl ResponseStage {
                 "the response is longer than the {} bytes the policy inspects",
                 judge.limit.max_bytes
             );
-            judge.transaction.logging();
-            self.judgement.matches = judge.transaction.matches().to_vec();
+            self.judgement.close(&mut judge.transaction);
             let denial = Denial::new(Reason::WafResponse, None, text);
             return Err(Box::new(Refused {
                 denial,
@@ -131,8 +130,7 @@ impl ResponseStage {
     /// Ends the transaction (WAF phase 5) and gives the facts for the record.
     pub fn finish(mut self) -> Judgement {
         if let Some(mut judge) = self.judge.take() {
-            judge.transaction.logging();
-            self.judgement.matches = judge.transaction.matches().to_vec();
+            self.judgement.close(&mut judge.transaction);
         }
         self.judgement
     }

@@ -77,6 +77,7 @@ fn conclude(
     Ok(match outcome {
         Ok(response) => {
             ending.note_status(response.status().as_u16());
+            ending.note_response_headers(response.headers());
             response.map(|body| body.with_ending(ending))
         }
         Err(refusal) if refusal.way() == Way::Reset && refusal.denial().is_some() => {
@@ -87,6 +88,7 @@ fn conclude(
             let text = &ending.text;
             let response = if grpc { refusal.grpc_response(text) } else { refusal.response(text) };
             ending.refuse(refusal);
+            ending.note_response_headers(response.headers());
             response.map(|body| body.with_ending(ending))
         }
     })

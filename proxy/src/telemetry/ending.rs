@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Method, Version};
+use http::{HeaderMap, Method, Version};
+use palisade_model::audit::{AuditTrail, REDACTED, is_credential};
 use palisade_model::record::{Inspection, RECORD_VERSION, RequestFacts, ResponseFacts, VerdictFacts};
 use palisade_model::{Authority, RequestHead, RequestRecord};
 use palisade_rules::{Judgement, ResponseStage};
 
+use super::audit::{Audited, audited};
 use super::{Span, connection_facts, denial_of, epoch_ms};
 use crate::deny::Refusal;
 use crate::downstream::Downstream;
@@ -23,9 +25,6 @@ use crate::upstream::{Cluster, Lease};
 
 /// The status a record shows when the client went away before it was answered (nginx's number).
 const CLIENT_GONE: u16 = 499;
-
-/// Headers that are never written into a record.
-const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
 /// What a record says of a request, noted cheaply: most exchanges make no record.
 #[derive(Debug)]
@@ -74,6 +73,7 @@ pub struct Ending {
     lease: Option<Lease>,
     status: u16,
     response_bytes: u64,
+    response_headers: Option<HeaderMap>,
     complete: bool,
 }
 
@@ -99,6 +99,7 @@ impl Ending {
             lease: None,
             status: CLIENT_GONE,
             response_bytes: 0,
+            response_headers: None,
             complete: false,
         })
     }
@@ -150,6 +151,13 @@ impl Ending {
     /// Notes the status that is sent.
     pub fn note_status(&mut self, status: u16) {
         self.status = status;
+    }
+
+    /// Notes the headers that are sent, if an audit log has them.
+    pub fn note_response_headers(&mut self, headers: &HeaderMap) {
+        if self.downstream.plane.telemetry.audits() {
+            self.response_headers = Some(headers.clone());
+        }
     }
 
     /// The streamed request body, if there is one.
@@ -204,7 +212,8 @@ impl Ending {
     }
 
     fn finish(&mut self) {
-        let judgement = self.judge.take().map(ResponseStage::finish).or(self.judgement.take());
+        let mut judgement = self.judge.take().map(ResponseStage::finish).or(self.judgement.take());
+        let trail = self.audited(judgement.as_mut());
         let plane = self.downstream.plane.clone();
         let telemetry = &plane.telemetry;
         let response = self.response_facts();
@@ -221,10 +230,18 @@ impl Ending {
         let notable = self.refusal.is_some() || judgement.as_ref().is_some_and(is_notable);
         let event = notable || telemetry.wants_flows();
         let span = self.span;
-        if !event && span.is_none() {
+        if !event && span.is_none() && trail.is_none() {
             return;
         }
         let record = self.record(judgement, response);
+        if let (Some(audit), Some(trail)) = (&telemetry.audit, trail) {
+            let cause = self.refusal.as_ref().map(Refusal::as_str);
+            let headers = self.response_headers.as_ref();
+            audit.write(audited(Audited { record: &record, trail, cause, headers }));
+        }
+        if !event && span.is_none() {
+            return;
+        }
         if telemetry.access_log {
             tracing::info!(target: "palisade::access", record = %serde_json::to_string(&record).unwrap_or_default());
         }
@@ -233,6 +250,15 @@ impl Ending {
             (Some(sink), None) if notable || sink.wants_flows() => sink.record(record),
             (Some(_), None) | (None, _) => {}
         }
+    }
+
+    /// What the audit log is told; none if it is told nothing.
+    fn audited(&self, judgement: Option<&mut Judgement>) -> Option<AuditTrail> {
+        if !self.downstream.plane.telemetry.audits() {
+            return None;
+        }
+        let trail = judgement.and_then(|facts| facts.audit.take()).unwrap_or_else(AuditTrail::without_rules);
+        trail.is_wanted(self.status, self.refusal.is_some()).then_some(trail)
     }
 
     fn record(&mut self, judgement: Option<Judgement>, response: ResponseFacts) -> RequestRecord {
@@ -277,8 +303,7 @@ fn headers(raw: &[(Bytes, Bytes)]) -> Vec<(String, String)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     raw.iter()
         .map(|(name, value)| {
-            let secret = CREDENTIALS.iter().any(|secret| name.eq_ignore_ascii_case(secret.as_bytes()));
-            (text(name), if secret { "…".to_owned() } else { text(value) })
+            (text(name), if is_credential(name) { REDACTED.to_owned() } else { text(value) })
         })
         .collect()
 }

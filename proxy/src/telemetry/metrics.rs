@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::Sink;
+use super::{AuditFile, Sink};
 use crate::deny::{Refusal, Upstream};
 use crate::downstream::Downstream;
 
@@ -125,6 +125,8 @@ pub struct Metrics {
     updates: Family<OutcomeLabels, Counter>,
     dropped: Family<DropLabels, Counter>,
     sampled: Counter,
+    audit_written: Counter,
+    audit_dropped: Family<UpstreamLabels, Counter>,
     buffered: Gauge,
     svid_expiry: Gauge,
     istio_requests: Family<ExchangeLabels, Counter>,
@@ -184,6 +186,8 @@ impl Metrics {
             updates: Family::default(),
             dropped: Family::default(),
             sampled: Counter::default(),
+            audit_written: Counter::default(),
+            audit_dropped: Family::default(),
             buffered: Gauge::default(),
             svid_expiry: Gauge::default(),
             istio_requests: Family::default(),
@@ -220,6 +224,8 @@ impl Metrics {
         add!(PolicyUpdates, updates);
         add!(TelemetryDropped, dropped);
         add!(TelemetrySampled, sampled);
+        add!(AuditWritten, audit_written);
+        add!(AuditDropped, audit_dropped);
         add!(BufferedBytes, buffered);
         add!(SvidExpiry, svid_expiry);
         add!(ControlPlaneConnected, control_plane);
@@ -247,6 +253,9 @@ impl Metrics {
         for kind in Kind::ALL {
             self.dropped(kind, (0, 0));
         }
+        for cause in ["queue", "write"] {
+            self.audit_dropped.get_or_create(&UpstreamLabels { cause }).inc_by(0);
+        }
     }
 
     /// What an exporter dropped: because the queue was full, and because nobody took it.
@@ -261,6 +270,15 @@ impl Metrics {
     pub fn exported(&self, sink: &dyn Sink) {
         Kind::ALL.into_iter().for_each(|kind| self.dropped(kind, sink.dropped(kind)));
         raise(&self.sampled, sink.sampled());
+    }
+
+    /// Brings the counters of the audit log up to what its file counted.
+    pub fn audited(&self, audit: &AuditFile) {
+        raise(&self.audit_written, audit.written());
+        let (queue, write) = audit.dropped();
+        for (cause, count) in [("queue", queue), ("write", write)] {
+            raise(&self.audit_dropped.get_or_create(&UpstreamLabels { cause }), count);
+        }
     }
 
     /// What the WAF and the staged policy said of an exchange.

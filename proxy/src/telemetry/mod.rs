@@ -3,6 +3,7 @@
 //! Promises: a refusal's counter, event and log line are one call; the path of a permitted request makes a record only
 //! if somebody takes records; logs are bounded per second, counters never are. It does not export: a [`Sink`] does.
 
+mod audit;
 mod ending;
 pub mod export;
 mod metrics;
@@ -16,6 +17,7 @@ use palisade_model::record::{ConnectionFacts, Inspection, RECORD_VERSION, Respon
 use palisade_model::{Connection, Denial, Reason, RequestRecord, WorkloadId};
 use palisade_telemetry::Kind;
 
+pub use audit::{AuditFile, AuditFileError};
 pub use ending::Ending;
 pub use export::OtlpSink;
 pub use metrics::{Metrics, Now, SeriesCache};
@@ -65,6 +67,7 @@ pub struct Telemetry {
     /// The counters.
     pub metrics: Metrics,
     sink: Option<Arc<dyn Sink>>,
+    audit: Option<Arc<AuditFile>>,
     access_log: bool,
     logged: AtomicU64,
 }
@@ -72,7 +75,18 @@ pub struct Telemetry {
 impl Telemetry {
     /// Counters only, unless there is a sink or an access log is asked for.
     pub fn new(workload: &WorkloadId, sink: Option<Arc<dyn Sink>>, access_log: bool) -> Self {
-        Self { metrics: Metrics::new(workload), sink, access_log, logged: AtomicU64::new(0) }
+        Self { metrics: Metrics::new(workload), sink, audit: None, access_log, logged: AtomicU64::new(0) }
+    }
+
+    /// With an audit log.
+    pub fn with_audit(mut self, audit: Option<Arc<AuditFile>>) -> Self {
+        self.audit = audit;
+        self
+    }
+
+    /// Whether anybody keeps an audit log.
+    pub fn audits(&self) -> bool {
+        self.audit.is_some()
     }
 
     /// Whether anybody takes records of permitted exchanges.
@@ -90,12 +104,15 @@ impl Telemetry {
         if let Some(sink) = &self.sink {
             self.metrics.exported(sink.as_ref());
         }
+        if let Some(audit) = &self.audit {
+            self.metrics.audited(audit);
+        }
         self.metrics.text(now)
     }
 
     /// Whether refusals are told to anybody but counters and logs, with the request's headers.
     pub fn wants_headers(&self) -> bool {
-        self.sink.is_some()
+        self.sink.is_some() || self.audits()
     }
 
     /// A connection ended before it carried an exchange.

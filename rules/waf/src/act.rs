@@ -48,6 +48,8 @@ impl Transaction {
     fn control(&mut self, control: &Control) {
         match control {
             Control::RuleEngine(mode) => self.mode = weaker(*mode, self.engine.settings.mode),
+            Control::AuditEngine(engine) => self.audit.set_engine(*engine),
+            Control::AuditParts(change, parts) => self.audit.change_parts(*change, *parts),
             Control::RequestBodyAccess(on) => self.request_body_access = *on,
             Control::ResponseBodyAccess(on) => self.response_body_access = *on,
             Control::ForceRequestBody(on) => self.force_request_body = *on,

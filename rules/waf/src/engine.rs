@@ -7,8 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use palisade_seclang::{Allow, BodyProcessor, EngineMode, Phase, Severity, Transformation, VariableKind};
+use palisade_model::audit::{AuditEngine, AuditParts, AuditSettings};
+use palisade_seclang::{
+    Allow, BodyProcessor, EngineMode, PartsChange, Phase, Severity, Transformation, VariableKind,
+};
 
+use crate::audit::RuleAudit;
 use crate::collection::Collection;
 use crate::macros::Macro;
 use crate::operators::Operator;
@@ -57,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) judges_body_errors: bool,
     /// See [`crate::limits::WORK_UNITS`]; smaller in tests.
     pub(crate) work_units: u64,
+    pub(crate) audit: Arc<AuditSettings>,
 }
 
 /// A rule with its chain.
@@ -79,6 +84,8 @@ pub(crate) struct Rule {
     pub(crate) tags: Vec<Macro>,
     /// `RULE`
     pub(crate) facts: Arc<Collection>,
+    /// What the audit log says of a match; none if it is silent.
+    pub(crate) audit: Option<Box<RuleAudit>>,
 }
 
 /// One test of a chain.
@@ -159,6 +166,8 @@ pub(crate) enum Sign {
 #[derive(Debug)]
 pub(crate) enum Control {
     RuleEngine(EngineMode),
+    AuditEngine(AuditEngine),
+    AuditParts(PartsChange, AuditParts),
     RequestBodyAccess(bool),
     ResponseBodyAccess(bool),
     ForceRequestBody(bool),

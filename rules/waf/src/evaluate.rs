@@ -98,6 +98,7 @@ impl Transaction {
         if rule.log {
             self.record(rule);
         }
+        self.audit_match(rule);
         match self.disrupt(rule) {
             Next::Rule => rule.flow.map_or(Next::Rule, Next::Flow),
             next => next,

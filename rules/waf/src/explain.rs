@@ -4,9 +4,11 @@
 //! number or part of the rule; everything else shows as `…`.
 
 use bytes::Bytes;
+use palisade_model::audit::REDACTED;
 use palisade_model::record::RuleMatch;
 use palisade_seclang::{EngineMode, VariableKind};
 
+use crate::audit::shown;
 use crate::engine::Rule;
 use crate::limits::{MATCHES, MESSAGE_BYTES, TARGET_NAME_BYTES};
 use crate::macros::Macro;
@@ -63,11 +65,17 @@ impl Transaction {
 
     /// A text without matched bytes.
     fn describe(&self, text: &Macro) -> String {
+        shown(&self.expand_for_show(text, false), MESSAGE_BYTES)
+    }
+
+    /// An expanded text; with matched bytes only if `all` of it may be shown.
+    pub(crate) fn expand_for_show(&self, text: &Macro, all: bool) -> Bytes {
         let expanded = text.expand(|variable, key| {
             let value = self.state.first(variable, key.map(Bytes::as_ref))?;
-            Some(if may_be_shown(variable, &value) { value } else { Bytes::from_static("…".as_bytes()) })
+            let may = all || may_be_shown(variable, &value);
+            Some(if may { value } else { Bytes::from_static(REDACTED.as_bytes()) })
         });
-        shown(&expanded.unwrap_or_default(), MESSAGE_BYTES)
+        expanded.unwrap_or_default()
     }
 }
 
@@ -80,30 +88,9 @@ fn may_be_shown(variable: VariableKind, value: &[u8]) -> bool {
     }
 }
 
-/// Bytes as text for people: bounded, no control characters.
-fn shown(bytes: &[u8], limit: usize) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let mut shown = String::new();
-    for letter in text.chars() {
-        if shown.len() + letter.len_utf8() > limit {
-            shown.push('…');
-            break;
-        }
-        shown.push(if letter.is_control() { '\u{fffd}' } else { letter });
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_shown_is_bounded_and_has_no_control_characters() {
-        assert_eq!(shown(b"ARGS:a", 6), "ARGS:a", "at the limit");
-        assert_eq!(shown(b"ARGS:ab", 6), "ARGS:a…", "one over");
-        assert_eq!(shown(b"a\r\nb\xff", 16), "a\u{fffd}\u{fffd}b\u{fffd}");
-    }
 
     #[test]
     fn only_names_and_numbers_are_shown() {

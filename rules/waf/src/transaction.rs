@@ -13,6 +13,7 @@ use palisade_model::record::RuleMatch;
 use palisade_model::{Connection, RequestHead, ResponseHead};
 use palisade_seclang::{Allow, EngineMode, Phase};
 
+use crate::audit::Audit;
 use crate::budget::WorkBudget;
 use crate::engine::Engine;
 use crate::facts::{Facts, ResponseFacts};
@@ -68,6 +69,7 @@ pub struct Transaction {
     pub(crate) removed_targets: Vec<(Arc<[usize]>, Targets)>,
     pub(crate) interruption: Option<Interruption>,
     pub(crate) matches: Vec<RuleMatch>,
+    pub(crate) audit: Audit,
     /// What the fast path knows of the texts.
     pub(crate) memo: Memo,
     /// See [`Transaction::keep_trace`].
@@ -105,6 +107,7 @@ impl Transaction {
         }
         Self {
             mode: settings.mode,
+            audit: Audit::begin(&settings.audit),
             request_body_access: settings.request_body_access,
             response_body_access: settings.response_body_access,
             engine,

@@ -101,6 +101,8 @@ metrics! {
     WafMatches "palisade_waf_matches_total" Counter "1" &["phase", "mode"], "WAF rules that matched.";
     TelemetryDropped "palisade_telemetry_dropped_total" Counter "1" &["signal", "cause"], "Events, spans and metrics that were not exported.";
     TelemetrySampled "palisade_telemetry_sampled_total" Counter "1" &[], "Denials of a flood that another event stands for.";
+    AuditWritten "palisade_audit_written_total" Counter "1" &[], "Lines of the audit log that were written.";
+    AuditDropped "palisade_audit_dropped_total" Counter "1" &["cause"], "Lines of the audit log that were not written.";
     XdsConnections "palisade_xds_connections" Gauge "1" &[], "Open streams of sidecars to this control plane.";
     XdsResponses "palisade_xds_responses_total" Counter "1" &["outcome"], "Policies that sidecars acknowledged or refused.";
     XdsRefused "palisade_xds_refused_resources_total" Counter "1" &[], "Resources sidecars asked for that are not their own.";

@@ -11,6 +11,7 @@ use palisade_seclang::{
 
 use super::Compilation;
 use super::catalogue::{Catalogue, Pattern};
+use crate::audit;
 use crate::engine::{Action, Change, Control, Disruption, Sign};
 use crate::macros::Macro;
 use crate::values::{Target, is_supported};
@@ -95,6 +96,14 @@ impl Compilation<'_> {
         use WrittenControl as C;
         Some(match control {
             C::RuleEngine(mode) => Control::RuleEngine(*mode),
+            C::AuditEngine(mode) => Control::AuditEngine(audit::engine(*mode)),
+            C::AuditLogParts(change, letters) => match audit::parts(&letters.0) {
+                Ok(parts) => Control::AuditParts(*change, parts),
+                Err(problem) => {
+                    self.refuse(span, &problem);
+                    return None;
+                }
+            },
             C::RequestBodyAccess(on) => Control::RequestBodyAccess(*on),
             C::ResponseBodyAccess(on) => Control::ResponseBodyAccess(*on),
             C::ForceRequestBodyVariable(on) => Control::ForceRequestBody(*on),
@@ -116,7 +125,7 @@ impl Compilation<'_> {
                 return None;
             }
             C::HashEngine(false) | C::HashEnforcement(false) => return None,
-            C::AuditEngine(_) | C::AuditLogParts(..) | C::DebugLogLevel(_) => return None,
+            C::DebugLogLevel(_) => return None,
             C::RequestBodyLimit(_) | C::ResponseBodyLimit(_) => return None,
         })
     }

@@ -10,6 +10,8 @@ mod modes;
 mod rules;
 mod settings;
 
+use std::sync::Arc;
+
 use palisade_model::documents::{RuleSet, WafPolicySpec};
 use palisade_seclang::{Ast, Diagnostic, Span, parse_rule_set};
 
@@ -42,6 +44,12 @@ impl Compilation<'_> {
         } else {
             self.more_problems += 1;
         }
+    }
+
+    /// The file and line of a span.
+    fn place(&self, span: Span) -> Option<(Arc<str>, u32)> {
+        let file = self.ast.files.get(span.file as usize)?;
+        Some((file.name.clone(), file.location(span.start).line))
     }
 
     fn finish(self) -> Result<(), CompileError> {

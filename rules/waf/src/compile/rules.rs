@@ -11,6 +11,7 @@ use super::Compilation;
 use super::actions::{logs, member};
 use super::catalogue::Catalogue;
 use super::draft::{Draft, Drafts};
+use crate::audit;
 use crate::bodies::xml;
 use crate::collection::Collection;
 use crate::engine::{Flow, Link, Rule};
@@ -60,6 +61,9 @@ pub(super) fn build(
         severity,
         tags,
         facts: Arc::new(facts(draft)),
+        audit: audit::of(&written.actions, defaults, compilation.place(written.span), |text| {
+            compilation.text(text, written.span)
+        }),
     }
 }
 

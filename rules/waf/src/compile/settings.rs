@@ -1,11 +1,14 @@
 //! Directives that set options: which have an effect here, which are others' business, and which are refused.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use palisade_model::documents::WafPolicySpec;
 use palisade_seclang::{EngineMode, Setting};
 
 use super::modes::Modes;
 use crate::act::weaker;
+use crate::audit;
 use crate::bodies::json;
 use crate::engine::Settings;
 use crate::limits::{ARGUMENTS, WORK_UNITS};
@@ -39,12 +42,16 @@ pub(super) fn of(policy: &WafPolicySpec, modes: &Modes) -> Settings {
         pinned,
         judges_body_errors: false,
         work_units: WORK_UNITS,
+        audit: Arc::default(),
     }
 }
 
 /// Applies a directive. The error says what is not supported.
 pub(super) fn apply(settings: &mut Settings, setting: &Setting) -> Result<(), String> {
     use Setting as S;
+    if audit::apply(Arc::make_mut(&mut settings.audit), setting)? {
+        return Ok(());
+    }
     match setting {
         S::SecRuleEngine(mode) => settings.mode = weaker(settings.mode, *mode),
         S::SecRequestBodyAccess(on) => settings.request_body_access = *on,
