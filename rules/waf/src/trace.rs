@@ -295,6 +295,7 @@ fn effect(rule: &Rule) -> String {
     let effect = match &rule.disruption {
         Disruption::Pass => "pass".to_owned(),
         Disruption::Deny(status) => format!("deny {}", status.as_u16()),
+        Disruption::Drop(_) => "drop".to_owned(),
         Disruption::Redirect(status, _) => format!("redirect {}", status.as_u16()),
         Disruption::Allow(scope) => format!("allow {scope:?}").to_ascii_lowercase(),
     };
