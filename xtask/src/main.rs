@@ -40,7 +40,7 @@ enum Command {
     },
     /// Measure beside real peers.
     Bench {
-        /// What: engine, proxy, micro.
+        /// What: engine, proxy, waf, micro.
         what: String,
         /// Arguments of that bench.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use clap::Parser;
 use http::Request;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -26,7 +26,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// Sends GET requests and counts answers.
+/// Sends requests and counts answers.
 #[derive(Clone, Parser)]
 struct Arguments {
     /// Whom to load.
@@ -53,6 +53,18 @@ struct Arguments {
     /// One request a connection: measures handshakes.
     #[arg(long)]
     reconnect: bool,
+    /// A file with the request as one JSON object: method, target, headers (pairs), body (bytes). Else a GET of --path.
+    #[arg(long)]
+    request: Option<PathBuf>,
+    /// So many requests on each connection, however long it takes.
+    #[arg(long)]
+    requests: Option<u64>,
+}
+
+/// What is sent, made once.
+struct Prepared {
+    head: http::request::Parts,
+    body: Bytes,
 }
 
 #[derive(Default)]
@@ -67,11 +79,14 @@ async fn main() -> Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let arguments = Arguments::parse();
     let tls = arguments.identity.as_deref().map(client_config).transpose()?;
+    let request = Arc::new(prepare(&arguments)?);
     let counts = Arc::new(Counts::default());
     let begun = Instant::now();
     let end = begun + Duration::from_secs_f64(arguments.seconds);
     let tasks: Vec<_> = (0..arguments.connections)
-        .map(|_| tokio::spawn(connection(arguments.clone(), tls.clone(), end, counts.clone())))
+        .map(|_| {
+            tokio::spawn(connection(arguments.clone(), request.clone(), tls.clone(), end, counts.clone()))
+        })
         .collect();
     for task in tasks {
         task.await?;
@@ -87,9 +102,17 @@ async fn main() -> Result<()> {
 }
 
 /// One connection's loop, until the end of time.
-async fn connection(arguments: Arguments, tls: Option<TlsConnector>, end: Instant, counts: Arc<Counts>) {
-    let mut sender: Option<SendRequest<Empty<Bytes>>> = None;
-    while Instant::now() < end {
+async fn connection(
+    arguments: Arguments,
+    request: Arc<Prepared>,
+    tls: Option<TlsConnector>,
+    end: Instant,
+    counts: Arc<Counts>,
+) {
+    let mut sender: Option<SendRequest<Full<Bytes>>> = None;
+    let mut sent = 0;
+    while arguments.requests.map_or_else(|| Instant::now() < end, |wanted| sent < wanted) {
+        sent += 1;
         let mut ready = match sender.take() {
             Some(sender) => sender,
             None => match connect(&arguments, tls.as_ref()).await {
@@ -101,7 +124,7 @@ async fn connection(arguments: Arguments, tls: Option<TlsConnector>, end: Instan
                 }
             },
         };
-        match exchange(&arguments, &mut ready).await {
+        match exchange(&request, &mut ready).await {
             Ok(status) => {
                 counts.answered.fetch_add(1, Ordering::Relaxed);
                 if status != arguments.expect {
@@ -116,7 +139,7 @@ async fn connection(arguments: Arguments, tls: Option<TlsConnector>, end: Instan
     }
 }
 
-async fn connect(arguments: &Arguments, tls: Option<&TlsConnector>) -> Result<SendRequest<Empty<Bytes>>> {
+async fn connect(arguments: &Arguments, tls: Option<&TlsConnector>) -> Result<SendRequest<Full<Bytes>>> {
     let stream = TcpStream::connect(arguments.target).await?;
     stream.set_nodelay(true)?;
     match tls {
@@ -134,13 +157,36 @@ async fn connect(arguments: &Arguments, tls: Option<&TlsConnector>) -> Result<Se
     }
 }
 
-async fn exchange(arguments: &Arguments, sender: &mut SendRequest<Empty<Bytes>>) -> Result<u16> {
+/// The request of the file, or a plain GET.
+fn prepare(arguments: &Arguments) -> Result<Prepared> {
+    let Some(file) = &arguments.request else {
+        let request = Request::get(arguments.path.as_str())
+            .header("host", arguments.host.as_str())
+            .header("user-agent", "bench-load/1.0")
+            .header("accept", "application/json");
+        return Ok(Prepared { head: request.body(())?.into_parts().0, body: Bytes::new() });
+    };
+    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    let asked: Asked = serde_json::from_str(&text).with_context(|| format!("read {}", file.display()))?;
+    let mut request = Request::builder().method(asked.method.as_str()).uri(asked.target.as_str());
+    for (name, value) in &asked.headers {
+        request = request.header(name.as_str(), value.as_str());
+    }
+    Ok(Prepared { head: request.body(())?.into_parts().0, body: asked.body.into() })
+}
+
+/// A request as the file has it.
+#[derive(serde::Deserialize)]
+struct Asked {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+async fn exchange(prepared: &Prepared, sender: &mut SendRequest<Full<Bytes>>) -> Result<u16> {
     sender.ready().await?;
-    let request = Request::get(arguments.path.as_str())
-        .header("host", arguments.host.as_str())
-        .header("user-agent", "bench-load/1.0")
-        .header("accept", "application/json")
-        .body(Empty::new())?;
+    let request = Request::from_parts(prepared.head.clone(), Full::new(prepared.body.clone()));
     let response = sender.send_request(request).await?;
     let status = response.status().as_u16();
     let mut body = response.into_body();

@@ -36,8 +36,7 @@ pub fn run(arguments: &[String]) -> Result<bool> {
     contenders.extend(peers::envoy(&dir, peers::free_address()?, origin, None, 0)?);
     ensure!(contenders.len() > 2, "there is no peer to compare with");
 
-    let shape =
-        Shape { seconds: if quick { 1.0 } else { 4.0 }, connections: 32, identity: None, reconnect: false };
+    let shape = Shape::plain(if quick { 1.0 } else { 4.0 }, 32);
     compare(
         "HTTP/1.1 keep-alive, 32 connections, 1 KiB",
         &mut contenders,

@@ -41,6 +41,17 @@ pub struct Shape<'a> {
     pub identity: Option<&'a Path>,
     /// One request a connection.
     pub reconnect: bool,
+    /// A file with the request (bench-load's `--request`); else a plain GET.
+    pub request: Option<&'a Path>,
+    /// The status every answer must have.
+    pub expect: u16,
+}
+
+impl Shape<'_> {
+    /// Plain GET requests on kept-alive connections.
+    pub fn plain(seconds: f64, connections: u32) -> Self {
+        Self { seconds, connections, identity: None, reconnect: false, request: None, expect: 200 }
+    }
 }
 
 impl Contender {
@@ -62,6 +73,10 @@ impl Contender {
         if shape.reconnect {
             command.arg("--reconnect");
         }
+        if let Some(request) = shape.request {
+            command.arg("--request").arg(request);
+        }
+        command.args(["--expect", &shape.expect.to_string()]);
         let output = command.output().context("run bench-load")?;
         let after = cpu::seconds(self.program.id())?;
         let text = String::from_utf8_lossy(&output.stdout);

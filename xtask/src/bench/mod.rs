@@ -8,6 +8,7 @@ mod engine;
 mod leg;
 mod peers;
 mod proxy;
+mod waf;
 
 use std::process::Command;
 
@@ -20,11 +21,12 @@ pub fn run(what: &str, arguments: &[String]) -> Result<bool> {
     match what {
         "engine" => engine::run(arguments),
         "proxy" => proxy::run(arguments),
+        "waf" => waf::run(arguments),
         "micro" => {
             let mut command = Command::new("cargo");
             command.args(["bench", "--package", "palisade-benches"]).args(arguments);
             Ok(command.current_dir(process::root()?).status()?.success())
         }
-        other => bail!("no bench is called {other:?}; there are: engine, proxy, micro"),
+        other => bail!("no bench is called {other:?}; there are: engine, proxy, waf, micro"),
     }
 }

@@ -38,7 +38,7 @@ pub fn run(arguments: &[String]) -> Result<bool> {
     command.args(["--listen", &origin.to_string()]);
     let _origin = peers::start("origin", command, origin, &dir)?;
     let (seconds, rounds) = if quick { (1.0, 2) } else { (4.0, 5) };
-    let plain = Shape { seconds, connections: 32, identity: None, reconnect: false };
+    let plain = Shape::plain(seconds, 32);
 
     let mut contenders = vec![palisade(&programs, &dir, origin, None)?];
     denies(&contenders)?;
