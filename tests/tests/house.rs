@@ -28,6 +28,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("palisade-control-plane", 6),
     ("palisade-tests", 7),
     ("palisade-benches", 7),
+    ("palisade-crs", 8),
     ("xtask", 8),
 ];
 

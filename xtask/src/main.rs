@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
+mod crs;
 mod demo;
 mod fuzz;
 mod report;
@@ -46,6 +47,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run the Core Rule Set's regression suite against a real proxy; `--in-process`: against the engine alone.
+    Crs(crs::Arguments),
     /// Build the fuzz targets on stable Rust and run one, or all in turn.
     Fuzz {
         /// One of tests/fuzz/targets; all of them if absent.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Test { only } => test::run(only.as_deref()),
         Command::Demo { once, release } => demo::run(once, release),
         Command::Bench { what, arguments } => bench::run(&what, &arguments),
+        Command::Crs(arguments) => crs::run(&arguments),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map(|()| true),
         Command::Soak => test::soak(),
     };
