@@ -5,6 +5,7 @@ use palisade_seclang::{EngineMode, VariableKind};
 
 use crate::engine::{Action, Change, Control, Sign};
 use crate::transaction::Transaction;
+use crate::values::number_text;
 
 impl Transaction {
     /// Carries out actions in order.
@@ -33,13 +34,9 @@ impl Transaction {
                 self.state.set(collection, key, value);
             }
             Change::By(value, sign) => {
-                let change = number(&self.state.expand(value));
-                let before = self.state.first(collection, Some(key)).map_or(0, |value| number(&value));
-                let after = match sign {
-                    Sign::Plus => before.saturating_add(change),
-                    Sign::Minus => before.saturating_sub(change),
-                };
-                self.state.set(collection, key, Bytes::from(after.to_string()));
+                let change = self.state.expand(value);
+                let before = self.state.first(collection, Some(key));
+                self.state.set(collection, key, sum(before.as_deref(), &change, *sign));
             }
             Change::Unset => self.state.unset(collection, key),
         }
@@ -59,8 +56,10 @@ impl Transaction {
             Control::RemoveRules(rules) => {
                 self.state.budget.bytes(rules.len());
                 self.removed_rules.extend(rules.iter().copied());
+                self.unfold(rules);
             }
             Control::RemoveTargets(rules, targets) => {
+                self.unfold(rules);
                 let known =
                     self.removed_targets.iter().any(|(_, known)| std::sync::Arc::ptr_eq(known, targets));
                 if !known {
@@ -68,6 +67,19 @@ impl Transaction {
                 }
             }
         }
+    }
+}
+
+/// What `setvar` comes to that adds or takes away a number.
+pub(crate) fn sum(before: Option<&[u8]>, change: &[u8], sign: Sign) -> Bytes {
+    let (before, change) = (before.map_or(0, number), number(change));
+    let after = match sign {
+        Sign::Plus => before.saturating_add(change),
+        Sign::Minus => before.saturating_sub(change),
+    };
+    match u64::try_from(after) {
+        Ok(after) => number_text(after),
+        Err(_) => Bytes::from(after.to_string()),
     }
 }
 

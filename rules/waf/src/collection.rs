@@ -3,7 +3,9 @@
 //! Keys are compared without regard to ASCII case, as ModSecurity does for every collection; they are shown as they
 //! came. Neither map knows which rule may see which entry.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -38,49 +40,175 @@ impl Collection {
     }
 }
 
+/// The names that a rule set writes itself, and texts that the fast path set by their place. Shared by all transactions
+/// of an engine.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// In lower case, ascending.
+    names: Vec<Bytes>,
+    texts: Vec<Bytes>,
+}
+
+impl Names {
+    /// Names, in lower case and ascending, and texts.
+    pub(crate) fn new(names: Vec<Bytes>, texts: Vec<Bytes>) -> Self {
+        Self { names, texts }
+    }
+
+    /// The place of a name in lower case.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<usize> {
+        self.names.binary_search_by(|known| known.as_ref().cmp(name)).ok()
+    }
+
+    fn name(&self, place: usize) -> &Bytes {
+        static NONE: Bytes = Bytes::new();
+        self.names.get(place).unwrap_or(&NONE)
+    }
+}
+
+/// What a name of a rule set holds.
+#[derive(Clone, Debug, Default)]
+enum Slot {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// One of the texts that all transactions share.
+    Shared(usize),
+    /// A text of its own.
+    Own(Bytes),
+}
+
 /// What rules set: one value a name, bounded in entries and bytes. Names are kept in lower case and ordered, so that
-/// iteration is the same on every run.
+/// iteration is the same on every run. Names that the rule set writes itself have slots; others are looked up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Store {
-    entries: BTreeMap<Bytes, Bytes>,
+    names: Arc<Names>,
+    slots: Vec<Slot>,
+    others: BTreeMap<Bytes, Bytes>,
+    entries: usize,
     bytes: usize,
 }
 
 impl Store {
+    /// A store with slots for these names.
+    pub(crate) fn new(names: Arc<Names>) -> Self {
+        let mut slots = Vec::new();
+        slots.resize_with(names.names.len(), Slot::default);
+        Self { names, slots, ..Self::default() }
+    }
+
     /// Sets a value. A store that is full exhausts the budget and stays as it is.
     pub(crate) fn set(&mut self, name: &[u8], value: Bytes, budget: &mut WorkBudget) {
-        let name = name.to_ascii_lowercase();
-        let before = self.entries.get(name.as_slice());
-        let freed = before.map_or(0, |value| name.len() + value.len());
-        let bytes = self.bytes - freed + name.len() + value.len();
-        if bytes > STORE_BYTES || (before.is_none() && self.entries.len() >= STORE_ENTRIES) {
-            budget.exhaust("the variables that rules set take too much memory");
+        let name = lower(name);
+        let place = self.names.find(&name);
+        let before = match place {
+            Some(place) => self.slot(place),
+            None => self.others.get(name.as_ref()),
+        };
+        let before = before.map(|value| name.len() + value.len());
+        if !self.make_room(before, name.len() + value.len(), budget) {
             return;
         }
+        match place.and_then(|place| self.slots.get_mut(place)) {
+            Some(slot) => *slot = Slot::Own(value),
+            None => match self.others.get_mut(name.as_ref()) {
+                Some(known) => *known = value,
+                None => {
+                    self.others.insert(Bytes::copy_from_slice(&name), value);
+                }
+            },
+        }
+    }
+
+    /// Sets a slot to one of the shared texts, or to nothing.
+    pub(crate) fn share(&mut self, place: usize, text: Option<usize>, budget: &mut WorkBudget) {
+        let name = self.names.name(place).len();
+        let before = self.slot(place).map(|value| name + value.len());
+        let after = text.and_then(|text| self.names.texts.get(text)).map_or(0, |value| name + value.len());
+        let slot = match text {
+            Some(text) if self.make_room(before, after, budget) => Slot::Shared(text),
+            Some(_) => return,
+            None => {
+                self.take_room(before);
+                Slot::Absent
+            }
+        };
+        if let Some(known) = self.slots.get_mut(place) {
+            *known = slot;
+        }
+    }
+
+    /// Counts a value that takes the place of another one; false if it is too much.
+    fn make_room(&mut self, before: Option<usize>, after: usize, budget: &mut WorkBudget) -> bool {
+        let bytes = self.bytes - before.unwrap_or(0) + after;
+        if bytes > STORE_BYTES || (before.is_none() && self.entries >= STORE_ENTRIES) {
+            budget.exhaust("the variables that rules set take too much memory");
+            return false;
+        }
         self.bytes = bytes;
-        self.entries.insert(name.into(), value);
+        self.entries += usize::from(before.is_none());
+        true
+    }
+
+    /// Counts what is removed.
+    fn take_room(&mut self, before: Option<usize>) {
+        self.bytes -= before.unwrap_or(0);
+        self.entries -= usize::from(before.is_some());
     }
 
     /// Removes a value.
     pub(crate) fn remove(&mut self, name: &[u8]) {
-        let name = name.to_ascii_lowercase();
-        if let Some(value) = self.entries.remove(name.as_slice()) {
-            self.bytes -= name.len() + value.len();
-        }
+        let name = lower(name);
+        let before = match self.names.find(&name) {
+            Some(place) => {
+                let before = self.slot(place).map(|value| name.len() + value.len());
+                if let Some(slot) = self.slots.get_mut(place) {
+                    *slot = Slot::Absent;
+                }
+                before
+            }
+            None => self.others.remove(name.as_ref()).map(|value| name.len() + value.len()),
+        };
+        self.take_room(before);
     }
 
     /// The value of a name.
     pub(crate) fn get(&self, name: &[u8]) -> Option<&Bytes> {
-        if name.iter().any(u8::is_ascii_uppercase) {
-            return self.entries.get(name.to_ascii_lowercase().as_slice());
+        let name = lower(name);
+        match self.names.find(&name) {
+            Some(place) => self.slot(place),
+            None => self.others.get(name.as_ref()),
         }
-        self.entries.get(name)
+    }
+
+    /// The value of a slot.
+    pub(crate) fn slot(&self, place: usize) -> Option<&Bytes> {
+        match self.slots.get(place)? {
+            Slot::Absent => None,
+            Slot::Shared(text) => self.names.texts.get(*text),
+            Slot::Own(value) => Some(value),
+        }
     }
 
     /// Every entry in the order of names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        self.entries.iter()
+        let named = self.names.names.iter().enumerate();
+        let mut named = named.filter_map(|(place, name)| Some((name, self.slot(place)?))).peekable();
+        let mut others = self.others.iter().peekable();
+        std::iter::from_fn(move || match (named.peek(), others.peek()) {
+            (Some((left, _)), Some((right, _))) if left < right => named.next(),
+            (Some(_), None) => named.next(),
+            _ => others.next(),
+        })
     }
+}
+
+/// A name in lower case.
+fn lower(name: &[u8]) -> Cow<'_, [u8]> {
+    if name.iter().any(u8::is_ascii_uppercase) {
+        return Cow::Owned(name.to_ascii_lowercase());
+    }
+    Cow::Borrowed(name)
 }
 
 #[cfg(test)]
@@ -109,6 +237,32 @@ mod tests {
         store.set(b"more", Bytes::new(), &mut budget);
         assert!(budget.exhausted().is_some(), "one over");
         assert_eq!(store.get(b"more"), None);
+    }
+
+    #[test]
+    fn names_with_slots_and_others_are_one_store() {
+        let names = [&b"b"[..], b"d"].map(Bytes::from_static).to_vec();
+        let names = Arc::new(Names::new(names, vec![Bytes::from_static(b"shared")]));
+        let (mut store, mut budget) = (Store::new(names), WorkBudget::default());
+        for name in ["D", "c", "a"] {
+            store.set(name.as_bytes(), Bytes::from_static(b"own"), &mut budget);
+        }
+        store.share(0, Some(0), &mut budget);
+        let shown = |store: &Store| -> Vec<String> {
+            store
+                .iter()
+                .map(|(name, value)| {
+                    format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value))
+                })
+                .collect()
+        };
+        assert_eq!(shown(&store), ["a=own", "b=shared", "c=own", "d=own"]);
+        assert_eq!((store.entries, store.bytes), (4, 4 + 3 + 3 + 3 + 6));
+        store.remove(b"B");
+        store.remove(b"a");
+        store.share(1, None, &mut budget);
+        assert_eq!(shown(&store), ["c=own"]);
+        assert_eq!((store.entries, store.bytes), (1, 4));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use palisade_seclang::{Allow, EngineMode, Phase, VariableKind};
 
-use crate::engine::{Disruption, Flow, Link, Rule};
+use crate::engine::{Disruption, Engine, Flow, Link, Rule};
 use crate::limits::MATCHED_VALUES;
 use crate::operators::Captures;
 use crate::transaction::{Interruption, InterruptionKind, Transaction};
@@ -16,7 +16,7 @@ use crate::transformations;
 use crate::values::Value;
 
 /// What a rule means for the rules after it.
-enum Next {
+pub(crate) enum Next {
     /// They run.
     Rule,
     /// Some are skipped.
@@ -36,8 +36,20 @@ impl Transaction {
         }
         let engine = self.engine.clone();
         self.memo.begin(phase);
+        let place = match &engine.program {
+            Some(program) => self.run_live(&engine, program, phase),
+            None => Some(0),
+        };
+        if let Some(place) = place {
+            self.run_all(&engine, phase, place);
+        }
+        if phase == Phase::Logging { None } else { self.interruption.clone() }
+    }
+
+    /// Runs every rule of a phase from a place on.
+    fn run_all(&mut self, engine: &Engine, phase: Phase, place: usize) {
         let (mut skip, mut skip_to) = (0_u32, 0_usize);
-        for index in engine.phase(phase) {
+        for index in engine.phase(phase).iter().skip(place) {
             let Some(rule) = engine.rules.get(*index) else { continue };
             if self.mode == EngineMode::Off {
                 break;
@@ -58,12 +70,17 @@ impl Transaction {
                 Next::Flow(Flow::SkipTo(position)) => skip_to = position,
                 Next::End => break,
             }
-            if let Some(why) = self.state.budget.exhausted() {
-                self.interrupt_for(InterruptionKind::WorkBudget, why);
+            if self.is_exhausted() {
                 break;
             }
         }
-        if phase == Phase::Logging { None } else { self.interruption.clone() }
+    }
+
+    /// Whether the work budget is used up; if so the transaction ends.
+    pub(crate) fn is_exhausted(&mut self) -> bool {
+        let Some(why) = self.state.budget.exhausted() else { return false };
+        self.interrupt_for(InterruptionKind::WorkBudget, why);
+        true
     }
 
     /// Whether a rule allowed this phase, or rules are off.
@@ -77,7 +94,7 @@ impl Transaction {
     }
 
     /// Evaluates one rule with its chain.
-    fn rule(&mut self, index: usize, rule: &Rule) -> Next {
+    pub(crate) fn rule(&mut self, index: usize, rule: &Rule) -> Next {
         if self.cannot_match(index, rule) {
             return Next::Rule;
         }

@@ -56,6 +56,22 @@ impl Macro {
         })
     }
 
+    /// The members of a collection in it; none: the whole collection.
+    pub(crate) fn members_of(&self, collection: VariableKind) -> impl Iterator<Item = Option<&Bytes>> {
+        self.parts.iter().filter_map(move |part| match part {
+            Part::Variable(variable, key) if *variable == collection => Some(key.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// The text before the first expansion.
+    pub(crate) fn beginning(&self) -> &[u8] {
+        match self.parts.first() {
+            Some(Part::Text(text)) => text,
+            _ => b"",
+        }
+    }
+
     /// The text with every variable's value in its place.
     pub(crate) fn expand(
         &self,

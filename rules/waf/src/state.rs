@@ -1,10 +1,12 @@
 //! What a transaction remembers while its rules run: the facts, what rules set, what matched last.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use palisade_seclang::VariableKind;
 
 use crate::budget::WorkBudget;
-use crate::collection::{Collection, Store};
+use crate::collection::{Collection, Names, Store};
 use crate::facts::Facts;
 use crate::macros::Macro;
 use crate::values::Value;
@@ -29,17 +31,17 @@ pub(crate) struct State {
     /// The lowest severity number of all rules that matched; 255 if none.
     pub(crate) highest_severity: u8,
     /// `RULE`: the rule that runs.
-    pub(crate) rule: Option<std::sync::Arc<Collection>>,
+    pub(crate) rule: Option<Arc<Collection>>,
     /// What is left to spend.
     pub(crate) budget: WorkBudget,
 }
 
 impl State {
-    /// The memory of a transaction that begins.
-    pub(crate) fn new(facts: Facts) -> Self {
+    /// The memory of a transaction that begins, with slots for these members of `TX`.
+    pub(crate) fn new(facts: Facts, names: Arc<Names>) -> Self {
         Self {
             facts,
-            tx: Store::default(),
+            tx: Store::new(names),
             local: Default::default(),
             user_id: Bytes::new(),
             session_id: Bytes::new(),

@@ -17,7 +17,7 @@ use crate::audit::Audit;
 use crate::budget::WorkBudget;
 use crate::engine::Engine;
 use crate::facts::{Facts, ResponseFacts};
-use crate::prefilter::Memo;
+use crate::prefilter::{Folding, Memo, Program};
 use crate::request_body::processor_of;
 use crate::state::State;
 use crate::trace::Trace;
@@ -70,6 +70,8 @@ pub struct Transaction {
     pub(crate) interruption: Option<Interruption>,
     pub(crate) matches: Vec<RuleMatch>,
     pub(crate) audit: Audit,
+    /// Whether what was decided at compile time holds.
+    pub(crate) folding: Folding,
     /// What the fast path knows of the texts.
     pub(crate) memo: Memo,
     /// See [`Transaction::keep_trace`].
@@ -100,7 +102,8 @@ impl Transaction {
         let settings = &engine.settings;
         let mut facts = Facts::new(connection, head, time_ms, unique_id, settings.arguments_limit);
         facts.body.processor = Bytes::from_static(processor_of(&facts.request.headers).as_bytes());
-        let mut state = State::new(facts);
+        let names = engine.program.as_ref().map(Program::names).unwrap_or_default();
+        let mut state = State::new(facts, names);
         state.budget = WorkBudget::of(settings.work_units);
         for (name, value) in &settings.pinned {
             state.tx.set(name, value.clone(), &mut state.budget);
@@ -120,6 +123,7 @@ impl Transaction {
             matches: Vec::new(),
             memo: Memo::default(),
             trace: None,
+            folding: Folding::NotBegun,
             held: BytesMut::new(),
         }
     }

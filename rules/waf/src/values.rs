@@ -328,7 +328,34 @@ fn flag(set: bool) -> Bytes {
     Bytes::from_static(if set { b"1" } else { b"0" })
 }
 
-/// A number as rules see it.
+/// The texts of all numbers of three digits, one after the other.
+#[allow(clippy::indexing_slicing)] // At compile time, where being out of bounds is an error.
+static DIGITS: [[u8; 3]; 1000] = {
+    let mut texts = [[0; 3]; 1000];
+    let mut number = 0;
+    while number < 1000 {
+        let digits = [number / 100, number / 10 % 10, number % 10];
+        texts[number] = [b'0' + digits[0] as u8, b'0' + digits[1] as u8, b'0' + digits[2] as u8];
+        number += 1;
+    }
+    texts
+};
+
+/// A number as rules see it. Small ones cost no allocation.
 pub(crate) fn number_text(number: u64) -> Bytes {
-    Bytes::from(number.to_string())
+    let zeros = usize::from(number < 100) + usize::from(number < 10);
+    let small = usize::try_from(number).ok().and_then(|number| DIGITS.get(number)?.get(zeros..));
+    small.map_or_else(|| Bytes::from(number.to_string()), Bytes::from_static)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_has_its_text() {
+        for number in [0, 7, 10, 42, 99, 100, 314, 999, 1_000, u64::MAX] {
+            assert_eq!(number_text(number), number.to_string());
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! Promise: the fast path never differs from the straightforward evaluation: the same matches in the same order with the
-//! same targets and messages, the same interruption, the same work units.
+//! same targets and messages, the same interruption, and never more work units.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -39,7 +39,7 @@ impl Pair {
     /// What both say; they must agree. How many rules matched, and whether the exchange was ended.
     fn agree(&self, exchange: &Exchange) -> (usize, bool) {
         let (slow, fast) = (exchange.run(&self.slow), exchange.run(&self.fast));
-        assert_eq!(format!("{fast:?}"), format!("{slow:?}"), "{exchange:?}");
+        fast.assert_same_as(&slow, exchange);
         (slow.matches.len(), slow.interruption.is_some())
     }
 }

@@ -1,5 +1,5 @@
 //! Promise: the fast path of the WAF never differs from the straightforward evaluation: the same matches in the same
-//! order, the same interruption, the same work units; on rules with every difficulty (negation, captures, multiMatch,
+//! order, the same interruption, and never more work units; on rules with every difficulty (negation, captures, multiMatch,
 //! counts, exclusions, removals, chains, macros).
 #![no_main]
 
@@ -40,7 +40,7 @@ fn engines() -> &'static [Arc<Engine>; 2] {
 }
 
 /// What an engine says of a request: the first line of the input is the query, the second a header, the rest a form.
-fn judge(engine: &Arc<Engine>, query: &str, header: &[u8], body: &[u8]) -> String {
+fn judge(engine: &Arc<Engine>, query: &str, header: &[u8], body: &[u8]) -> (String, u64) {
     let address = "192.0.2.7:4711".parse().expect("an address");
     let connection = Connection {
         listener: "fuzz".into(),
@@ -76,7 +76,7 @@ fn judge(engine: &Arc<Engine>, query: &str, header: &[u8], body: &[u8]) -> Strin
     transaction.request_body_feed(body);
     let second = transaction.request_body(true);
     transaction.logging();
-    format!("{first:?} {second:?} {} {:?}", transaction.work_units_left(), transaction.matches())
+    (format!("{first:?} {second:?} {:?}", transaction.matches()), transaction.work_units_left())
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -84,6 +84,7 @@ fuzz_target!(|data: &[u8]| {
     let query = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
     let header = lines.next().unwrap_or_default();
     let body = lines.next().unwrap_or_default();
-    let [fast, slow] = engines();
-    assert_eq!(judge(fast, &query, header, body), judge(slow, &query, header, body));
+    let [fast, slow] = engines().each_ref().map(|engine| judge(engine, &query, header, body));
+    assert_eq!(fast.0, slow.0);
+    assert!(fast.1 >= slow.1, "{} units are left of {}", fast.1, slow.1);
 });

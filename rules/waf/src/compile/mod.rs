@@ -68,7 +68,7 @@ impl Engine {
     /// Parses and compiles a complete rule set under a WafPolicy.
     pub fn compile(rules: &RuleSet, policy: &WafPolicySpec) -> Result<Self, CompileError> {
         let mut engine = Self::compile_slow(rules, policy)?;
-        engine.program = Program::of(&engine.rules);
+        engine.program = Program::of(&engine);
         Ok(engine)
     }
 

@@ -354,11 +354,12 @@ impl Hasher for PlaceHasher {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fold::Folded;
     use super::*;
 
     #[test]
     fn the_memo_keeps_texts_up_to_its_limit() {
-        let program = Program::of(&[]).unwrap();
+        let program = Program::build(&[], &Default::default(), Folded::default()).unwrap();
         let keeps = |bytes: usize| {
             let mut memo = Memo::default();
             let value = memo.known(&program, &Bytes::from_static(b"x")).unwrap();
@@ -379,7 +380,7 @@ mod tests {
 
     #[test]
     fn equal_texts_of_one_value_are_one() {
-        let program = Program::of(&[]).unwrap();
+        let program = Program::build(&[], &Default::default(), Folded::default()).unwrap();
         let mut memo = Memo::default();
         let value = memo.known(&program, &Bytes::from_static(b"AB")).unwrap();
         let lower = memo.distinct(&program, value, Bytes::from_static(b"ab"));

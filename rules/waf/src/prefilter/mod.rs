@@ -1,23 +1,28 @@
 //! The fast path: one scan for each distinct text, then only the rules that can match.
 //!
 //! ```text
-//!   compile:  operator -> Needs (literals and bytes of which a match must hold some)      literals, needs
+//!   compile:  rules    -> Folded (set-up done, gates as jumps)                            fold
+//!             operator -> Needs (literals and bytes of which a match must hold some)      literals, needs
 //!             rules    -> Program (views, transformation trie, one automaton a side)      program
-//!   run:      Memo (each text transformed and scanned once)                               memo
+//!   run:      the rules that stay, in order                                               run
+//!             Memo (each text transformed and scanned once)                               memo
 //!             a rule that no text of its view can match is passed over; of the others,
 //!             only the texts that can match are tried                                     evaluate
 //! ```
 //!
-//! Promises: the same matches, order, captures, interruption and work units as the straightforward evaluation, which
-//! stays as the truth that this is tested against; what the fast path is unsure of takes the straightforward way.
+//! Promises: the same matches, order, captures and interruption as the straightforward evaluation, for no more work units;
+//! that stays as the truth that this is tested against. What the fast path is unsure of takes the straightforward way.
 //! Memory is bounded: see [`memo`]. Does not judge chain links after the first, nor variables that rules can change,
 //! `TX` by name aside.
 
+mod bits;
 mod evaluate;
+mod fold;
 mod literals;
 mod memo;
 mod needs;
 mod program;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -25,3 +30,4 @@ pub(crate) use literals::needs as needs_of;
 pub(crate) use memo::Memo;
 pub(crate) use needs::{ByteSet, Needs};
 pub(crate) use program::Program;
+pub(crate) use run::Folding;

@@ -5,13 +5,16 @@
 //! responses are in two automata, so that a request is not searched for what only responses hold.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use bytes::Bytes;
 use palisade_seclang::{Phase, Transformation, VariableKind};
 
+use super::fold::Folded;
 use super::needs::{ByteSet, Clause, Needs};
-use crate::engine::{Link, Rule};
+use crate::collection::Names;
+use crate::engine::{Engine, Link, Rule};
 use crate::state::{State, is_settable};
 use crate::values::{Selector, Target};
 
@@ -26,6 +29,7 @@ const CHAIN: usize = 64;
 pub(crate) struct Program {
     /// By the index of the rule.
     plans: Vec<Plan>,
+    pub(super) folded: Folded,
     pub(super) views: Vec<View>,
     pub(super) selections: Vec<Selection>,
     /// The transformation trie: each step with the one before it. The first stands for the value as it is.
@@ -60,6 +64,8 @@ pub(super) struct Member {
     pub(super) key: Bytes,
     /// Its name as the collection keeps it.
     pub(super) stored: Bytes,
+    /// Its place in `TX`, if it has one.
+    pub(super) slot: Option<usize>,
     /// Whether the question is if it is there.
     pub(super) count: bool,
     pub(super) argument: Bytes,
@@ -68,7 +74,10 @@ pub(super) struct Member {
 impl Member {
     /// The value that is judged; none if there is none.
     pub(super) fn value(&self, state: &State) -> Option<Bytes> {
-        let found = state.store(self.variable)?.get(&self.stored);
+        let found = match self.slot {
+            Some(slot) => state.tx.slot(slot),
+            None => state.store(self.variable)?.get(&self.stored),
+        };
         if self.count {
             return Some(Bytes::from_static(if found.is_some() { b"1" } else { b"0" }));
         }
@@ -142,20 +151,42 @@ pub(super) struct Findings<'a> {
 }
 
 impl Program {
-    /// Compiles the first links of rules; none if an automaton cannot be built, and then there is no fast path.
-    pub(crate) fn of(rules: &[Rule]) -> Option<Self> {
+    /// Compiles an engine's rules; none if an automaton cannot be built, and then there is no fast path.
+    pub(crate) fn of(engine: &Engine) -> Option<Self> {
+        Self::build(&engine.rules, &engine.phases, Folded::of(engine))
+    }
+
+    pub(super) fn build(rules: &[Rule], phases: &[Vec<usize>; 5], folded: Folded) -> Option<Self> {
         let mut builder = Builder::default();
         builder.steps.place((0, None));
-        let plans = rules.iter().map(|rule| builder.plan(rule)).collect();
+        let mut plans = Vec::new();
+        plans.resize_with(rules.len(), || Plan::Straightforward);
+        for (indices, phase) in phases.iter().zip(&folded.phases) {
+            for (place, index) in indices.iter().enumerate() {
+                // What does not stay has no literals; if it runs after all, it runs straightforwardly.
+                if phase.live.contains(place)
+                    && phase.sets(place).is_none()
+                    && let (Some(rule), Some(plan)) = (rules.get(*index), plans.get_mut(*index))
+                {
+                    *plan = builder.plan(rule, &folded);
+                }
+            }
+        }
         let [requests, responses] = builder.literals;
         Some(Self {
             plans,
+            folded,
             views: builder.views.items,
             selections: builder.selections,
             steps: builder.steps.items,
             predicates: builder.predicates.items,
             scanners: [requests.build()?, responses.build()?],
         })
+    }
+
+    /// The names of `TX` that have slots.
+    pub(crate) fn names(&self) -> Arc<Names> {
+        self.folded.names.clone()
     }
 
     pub(super) fn plan(&self, rule: usize) -> &Plan {
@@ -190,10 +221,10 @@ struct Builder {
 }
 
 impl Builder {
-    fn plan(&mut self, rule: &Rule) -> Plan {
+    fn plan(&mut self, rule: &Rule, folded: &Folded) -> Plan {
         let Some(link) = rule.links.first() else { return Plan::Straightforward };
         let Some(operator) = &link.operator else { return Plan::Straightforward };
-        if let Some(plan) = member(link) {
+        if let Some(plan) = member(link, folded) {
             return plan;
         }
         if link.transformations.len() > CHAIN
@@ -312,7 +343,7 @@ fn key(targets: &[Target]) -> String {
 }
 
 /// A test of one member of a collection that rules set.
-fn member(link: &Link) -> Option<Plan> {
+fn member(link: &Link, folded: &Folded) -> Option<Plan> {
     let [target] = link.targets.as_slice() else { return None };
     let Selector::Exact(key) = &target.selector else { return None };
     let is_plain = link.exclusions.is_empty() && link.transformations.is_empty();
@@ -323,6 +354,9 @@ fn member(link: &Link) -> Option<Plan> {
     Some(Plan::Member(Member {
         variable: target.variable,
         key: key.clone(),
+        slot: (target.variable == VariableKind::Tx)
+            .then(|| folded.names.find(&key.to_ascii_lowercase()))
+            .flatten(),
         stored: key.to_ascii_lowercase().into(),
         count: target.count,
         argument,

@@ -42,6 +42,15 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The same verdict and matches as the straightforward evaluation's, for no more work units.
+    pub fn assert_same_as(&self, truth: &Outcome, exchange: &Exchange) {
+        let told = |outcome: &Outcome| {
+            format!("{:?} {:?} {:?}", outcome.matches, outcome.interruption, outcome.phase)
+        };
+        assert_eq!(told(self), told(truth), "{exchange:?}");
+        assert!(self.units >= truth.units, "{} units are left of {}: {exchange:?}", self.units, truth.units);
+    }
+
     pub fn ids(&self) -> Vec<u64> {
         self.matches.iter().map(|found| found.id).collect()
     }
