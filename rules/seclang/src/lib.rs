@@ -49,7 +49,8 @@ pub use directives::{
 };
 pub use expansion::{MacroPart, MacroText};
 pub use limits::{
-    Limits, MAX_DIAGNOSTICS, MAX_DIRECTIVE_BYTES, MAX_FILES, MAX_INCLUDE_DEPTH, MAX_RULES, MAX_TOTAL_BYTES,
+    Limits, MAX_ACTIONS, MAX_DIAGNOSTICS, MAX_DIRECTIVE_BYTES, MAX_DIRECTIVES, MAX_FILES, MAX_INCLUDE_DEPTH,
+    MAX_NAME_BYTES, MAX_OPERATOR_FILES, MAX_PARTS, MAX_RULES, MAX_TARGETS, MAX_TOTAL_BYTES,
 };
 pub use operators::{Operator, OperatorKind};
 pub use sources::{NoSources, RuleSetSources, Source, SourceError, Sources, is_glob, matches_glob, resolve};

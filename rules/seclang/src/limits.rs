@@ -12,8 +12,27 @@ pub const MAX_TOTAL_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of one directive with its continuation lines. The longest of CRS 4.28 has 14 kB.
 pub const MAX_DIRECTIVE_BYTES: usize = 128 * 1024;
 
-/// Rules (`SecRule`, `SecAction`, chain links among them). CRS 4.28 has 703.
-pub const MAX_RULES: usize = 50_000;
+/// Directives, rules among them. CRS 4.28 has 750; a tree of a million is a size bomb.
+pub const MAX_DIRECTIVES: usize = 100_000;
+
+/// Rules (`SecRule`, `SecAction`, chain links among them). CRS 4.28 has 703; the rest is room for the user's own.
+pub const MAX_RULES: usize = 20_000;
+
+/// Targets of one rule. CRS 4.28 has at most 15, and exclusions add some dozens.
+pub const MAX_TARGETS: usize = 1_000;
+
+/// Actions of one rule. CRS 4.28 has at most 45; an exclusion package may write one `ctl` for each of its rules.
+pub const MAX_ACTIONS: usize = 1_000;
+
+/// Targets, actions and pieces of expanded text of all rules together. CRS 4.28 has some 15,000; each takes about a
+/// hundred bytes of memory though it may be written with four.
+pub const MAX_PARTS: usize = 500_000;
+
+/// Files that one operator names.
+pub const MAX_OPERATOR_FILES: usize = 100;
+
+/// Bytes of the name of a file or of a pattern over names. Comparing costs the product of both lengths.
+pub const MAX_NAME_BYTES: usize = 1_024;
 
 /// Problems that are kept; the rest are counted. More help nobody, and each holds a piece of the source line.
 pub const MAX_DIAGNOSTICS: usize = 64;
@@ -29,8 +48,12 @@ pub struct Limits {
     pub total_bytes: usize,
     /// See [`MAX_DIRECTIVE_BYTES`].
     pub directive_bytes: usize,
+    /// See [`MAX_DIRECTIVES`].
+    pub directives: usize,
     /// See [`MAX_RULES`].
     pub rules: usize,
+    /// See [`MAX_PARTS`].
+    pub parts: usize,
 }
 
 impl Default for Limits {
@@ -40,7 +63,9 @@ impl Default for Limits {
             files: MAX_FILES,
             total_bytes: MAX_TOTAL_BYTES,
             directive_bytes: MAX_DIRECTIVE_BYTES,
+            directives: MAX_DIRECTIVES,
             rules: MAX_RULES,
+            parts: MAX_PARTS,
         }
     }
 }

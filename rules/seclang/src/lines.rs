@@ -21,47 +21,66 @@ pub(crate) struct Argument {
     pub(crate) span: Span,
 }
 
-/// Cuts a file into directives. A directive longer than `limit` bytes is reported and left out.
-pub(crate) fn lines(text: &str, file: u32, limit: usize, report: &mut Report) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    while at < text.len() {
-        let line = physical(text, at);
-        let start = line.at + leading(line.text);
-        let content = line.text.trim_ascii();
-        at = line.next;
-        if content.is_empty() {
-            continue;
-        }
-        if let Some(comment) = content.strip_prefix('#') {
-            if line.continued {
-                at = after_comment(text, comment, Place { file, start, next: line.next }, report);
+/// Cuts a file into directives, one at a time: a file of a million lines is never a list of a million.
+pub(crate) struct Lines<'a> {
+    text: &'a str,
+    file: u32,
+    at: usize,
+    /// Bytes of one directive; a longer one is reported and left out.
+    limit: usize,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(text: &'a str, file: u32, limit: usize) -> Self {
+        let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        Self { text, file, at, limit }
+    }
+
+    /// The next directive.
+    pub(crate) fn next(&mut self, report: &mut Report) -> Option<Line> {
+        while self.at < self.text.len() {
+            let line = physical(self.text, self.at);
+            let start = line.at + leading(line.text);
+            let content = line.text.trim_ascii();
+            self.at = line.next;
+            if content.is_empty() {
+                continue;
             }
-            continue;
+            if let Some(comment) = content.strip_prefix('#') {
+                if line.continued {
+                    let place = Place { file: self.file, start, next: line.next };
+                    self.at = after_comment(self.text, comment, place, report);
+                }
+                continue;
+            }
+            let (joined, size) = self.joined(line);
+            if size <= self.limit {
+                return Some(Line { text: joined });
+            }
+            let span = Span { file: self.file, start: start as u32, end: (start + content.len()) as u32 };
+            report.error(span, format!("a directive of {size} bytes; {} are allowed", self.limit));
         }
-        let mut joined = Text::new(file);
-        let mut part = line;
+        None
+    }
+
+    /// A line with those that continue it, and how many bytes they have.
+    fn joined(&mut self, first: Physical<'a>) -> (Text, usize) {
+        let mut joined = Text::new(self.file);
+        let mut part = first;
         let mut size = 0usize;
         loop {
             let skip = leading(part.text);
             size += part.text.len();
-            if size <= limit {
+            if size <= self.limit {
                 joined.push(part.text.get(skip..).unwrap_or_default(), part.at + skip);
             }
-            at = part.next;
-            if !part.continued || at >= text.len() {
-                break;
+            self.at = part.next;
+            if !part.continued || self.at >= self.text.len() {
+                return (joined, size);
             }
-            part = physical(text, at);
-        }
-        let span = Span { file, start: start as u32, end: (start + content.len()) as u32 };
-        if size > limit {
-            report.error(span, format!("a directive of {size} bytes; {limit} are allowed"));
-        } else {
-            lines.push(Line { text: joined });
+            part = physical(self.text, self.at);
         }
     }
-    lines
 }
 
 /// One line of the file.
@@ -172,13 +191,13 @@ mod tests {
 
     fn read(text: &str) -> (Vec<(String, Vec<String>)>, bool) {
         let mut report = Report::default();
-        let lines = lines(text, 0, 1_000, &mut report);
-        let read = lines.iter().filter_map(|line| {
-            let (name, arguments) = arguments(line.text.all(), &mut report)?;
+        let mut lines = Lines::new(text, 0, 1_000);
+        let mut read = Vec::new();
+        while let Some(line) = lines.next(&mut report) {
+            let Some((name, arguments)) = arguments(line.text.all(), &mut report) else { continue };
             let arguments = arguments.iter().map(|argument| argument.text.all().text().to_owned());
-            Some((name.text().to_owned(), arguments.collect()))
-        });
-        let read = read.collect();
+            read.push((name.text().to_owned(), arguments.collect()));
+        }
         (read, report.is_empty())
     }
 

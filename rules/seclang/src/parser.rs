@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::actions::Action;
 use crate::diagnostics::{Report, clip};
 use crate::directives::{self, Directive, DirectiveBody, Read, Rule};
-use crate::limits::Limits;
-use crate::lines::lines;
+use crate::limits::{Limits, MAX_ACTIONS, MAX_NAME_BYTES, MAX_OPERATOR_FILES, MAX_TARGETS};
+use crate::lines::Lines;
 use crate::operators::Operator;
 use crate::sources::{Source, Sources, is_glob};
 use crate::span::{File, Span};
@@ -23,7 +24,9 @@ pub(crate) fn parse(roots: &[Source], sources: &dyn Sources, limits: Limits) -> 
         named: BTreeMap::new(),
         includes: 0,
         bytes: 0,
+        directives: 0,
         rules: 0,
+        parts: 0,
         open: Vec::new(),
         stopped: false,
     };
@@ -49,7 +52,10 @@ struct Parser<'a> {
     /// `Include` directives that were followed; each may look through all names.
     includes: usize,
     bytes: usize,
+    directives: usize,
     rules: usize,
+    /// See [`crate::limits::MAX_PARTS`].
+    parts: usize,
     /// The files that are being read, each named by the one before it.
     open: Vec<String>,
     /// A limit of the whole rule set is passed; nothing more is read.
@@ -66,10 +72,10 @@ impl Parser<'_> {
         }
         self.ast.files.push(File::new(&source.name, &source.text));
         self.open.push(source.name.clone());
-        for line in lines(&source.text, index, self.limits.directive_bytes, &mut self.report) {
-            if self.stopped {
-                break;
-            }
+        let mut lines = Lines::new(&source.text, index, self.limits.directive_bytes);
+        while !self.stopped
+            && let Some(line) = lines.next(&mut self.report)
+        {
             match directives::read(&line, &mut self.report) {
                 Some(Read::Include { pattern, span }) => self.include(&source.name, &pattern, span),
                 Some(Read::Directive { name, body, span }) => {
@@ -115,6 +121,9 @@ impl Parser<'_> {
             self.stopped = true;
             return;
         }
+        if pattern.len() > MAX_NAME_BYTES {
+            return self.report.error(span, format!("a name has at most {MAX_NAME_BYTES} bytes"));
+        }
         let names = if is_glob(pattern) {
             match self.sources.expand(from, pattern) {
                 Ok(names) => names,
@@ -138,14 +147,24 @@ impl Parser<'_> {
     }
 
     fn directive(&mut self, from: &str, mut directive: Directive) {
-        if let DirectiveBody::Rule(rule) = &mut directive.body {
-            self.rules += 1;
-            if self.rules > self.limits.rules {
-                let most = self.limits.rules;
-                self.report.error(rule.span, format!("more than {most} rules"));
+        self.directives += 1;
+        let parts = parts(&directive.body);
+        self.parts = self.parts.saturating_add(parts);
+        let is_rule = matches!(directive.body, DirectiveBody::Rule(_));
+        self.rules += usize::from(is_rule);
+        for (count, most, what) in [
+            (self.rules, self.limits.rules, "rules"),
+            (self.directives, self.limits.directives, "directives"),
+            (self.parts, self.limits.parts, "targets and actions over all rules"),
+        ] {
+            if count > most {
+                self.report.error(directive.span, format!("more than {most} {what}"));
                 self.stopped = true;
                 return;
             }
+        }
+        if let DirectiveBody::Rule(rule) = &mut directive.body {
+            check_size(rule, &mut self.report);
             if let Some(operator) = &mut rule.operator {
                 self.read_data(from, operator);
             }
@@ -179,9 +198,17 @@ impl Parser<'_> {
             return self.report.error(operator.argument_span, "the name of a file cannot have an expansion");
         };
         let names: Vec<String> = argument.split_ascii_whitespace().map(str::to_owned).collect();
+        if names.len() > MAX_OPERATOR_FILES {
+            let problem = format!("{} files; {MAX_OPERATOR_FILES} are allowed", names.len());
+            return self.report.error(operator.argument_span, problem);
+        }
         for name in names {
             if self.stopped {
                 return;
+            }
+            if name.len() > MAX_NAME_BYTES {
+                let problem = format!("a name has at most {MAX_NAME_BYTES} bytes");
+                return self.report.error(operator.argument_span, problem);
             }
             if let Some(index) = self.data_file(from, name, operator.argument_span)
                 && !operator.data.contains(&index)
@@ -219,6 +246,38 @@ impl Parser<'_> {
         };
         self.named.insert(key, index);
         Some(index)
+    }
+}
+
+/// What a directive takes in memory beyond itself: targets, actions, pieces of expanded text.
+fn parts(body: &DirectiveBody) -> usize {
+    let texts = |actions: &[Action]| {
+        actions.iter().map(|action| 1 + action.kind.text().map_or(0, |text| text.parts.len())).sum::<usize>()
+    };
+    match body {
+        DirectiveBody::Rule(rule) => {
+            let argument = rule.operator.as_ref().map_or(0, |operator| operator.argument.parts.len());
+            rule.variables.len() + argument + texts(&rule.actions)
+        }
+        DirectiveBody::DefaultAction { actions, .. }
+        | DirectiveBody::UpdateAction { actions, .. }
+        | DirectiveBody::Script { actions, .. } => texts(actions),
+        DirectiveBody::RemoveById(ranges) => ranges.len(),
+        DirectiveBody::UpdateTarget(update) => {
+            update.variables.len() + update.replaced.as_ref().map_or(0, Vec::len)
+        }
+        _ => 0,
+    }
+}
+
+/// One rule alone is no bomb either.
+fn check_size(rule: &Rule, report: &mut Report) {
+    for (count, most, what) in
+        [(rule.variables.len(), MAX_TARGETS, "targets"), (rule.actions.len(), MAX_ACTIONS, "actions")]
+    {
+        if count > most {
+            report.error(rule.span, format!("a rule of {count} {what}; {most} are allowed"));
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 
 use palisade_model::documents::RuleSet;
 
+use crate::limits::MAX_FILES;
+
 /// Where files come from: bounded and rooted. The parser itself does no I/O.
 pub trait Sources {
     /// The text of a file that `Include` or a data operator names, relative to the file that names it.
@@ -75,7 +77,10 @@ impl Sources for RuleSetSources<'_> {
     }
 
     fn expand(&self, from: &str, pattern: &str) -> Result<Vec<String>, SourceError> {
-        let resolved = resolve(from, pattern)?;
+        let (resolved, files) = (resolve(from, pattern)?, self.rule_set.spec.data.len());
+        if files > MAX_FILES {
+            return Err(SourceError(format!("{files} files in spec.data; {MAX_FILES} are allowed")));
+        }
         let names = self.rule_set.spec.data.keys().filter(|name| matches_glob(&resolved, name));
         let up = "../".repeat(from.matches('/').count());
         Ok(names.map(|name| format!("{up}{name}")).collect())

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use palisade_model::documents::{Metadata, RuleSet, RuleSetSpec, SourceFile};
 use palisade_seclang::{
-    Ast, Diagnostics, Limits, MAX_DIRECTIVE_BYTES, MAX_FILES, MAX_INCLUDE_DEPTH, MAX_RULES, MAX_TOTAL_BYTES,
-    NoSources, RuleSetSources, Source, parse, parse_rule_set, parse_with,
+    Ast, Diagnostics, Limits, MAX_ACTIONS, MAX_DIRECTIVE_BYTES, MAX_DIRECTIVES, MAX_FILES, MAX_INCLUDE_DEPTH,
+    MAX_NAME_BYTES, MAX_OPERATOR_FILES, MAX_PARTS, MAX_RULES, MAX_TARGETS, MAX_TOTAL_BYTES, NoSources,
+    RuleSetSources, Source, parse, parse_rule_set, parse_with,
 };
 
 fn rule_set(sources: &[(&str, &str)], data: &[(&str, &str)]) -> RuleSet {
@@ -38,9 +39,10 @@ fn message(result: Result<Ast, Diagnostics>) -> String {
 fn the_limits_in_force_are_the_documented_ones() {
     let limits = Limits::default();
     assert_eq!(
-        (limits.include_depth, limits.files, limits.total_bytes, limits.directive_bytes, limits.rules),
-        (MAX_INCLUDE_DEPTH, MAX_FILES, MAX_TOTAL_BYTES, MAX_DIRECTIVE_BYTES, MAX_RULES)
+        (limits.include_depth, limits.files, limits.total_bytes, limits.directive_bytes),
+        (MAX_INCLUDE_DEPTH, MAX_FILES, MAX_TOTAL_BYTES, MAX_DIRECTIVE_BYTES)
     );
+    assert_eq!((limits.directives, limits.rules, limits.parts), (MAX_DIRECTIVES, MAX_RULES, MAX_PARTS));
 }
 
 #[test]
@@ -181,8 +183,83 @@ fn rules_are_counted_with_links_and_actions() {
     let rules = |count: usize| -> String { (1..=count).map(|id| format!("SecAction id:{id}\n")).collect() };
     assert!(parse(&text(rules(MAX_RULES - 1)), &NoSources).is_ok());
     assert!(parse(&text(rules(MAX_RULES)), &NoSources).is_ok());
-    assert!(message(parse(&text(rules(MAX_RULES + 1)), &NoSources)).contains("more than 50000 rules"));
+    assert!(message(parse(&text(rules(MAX_RULES + 1)), &NoSources)).contains("more than 20000 rules"));
     let limits = Limits { rules: 2, ..Limits::default() };
     let chain = "SecRule ARGS a \"id:1,chain\"\nSecRule ARGS b \"chain\"\nSecRule ARGS c";
     assert!(message(parse_with(&text(chain.into()), &NoSources, limits)).contains("more than 2 rules"));
+}
+
+#[test]
+fn targets_and_actions_of_one_rule_are_limited() {
+    let targets = |count: usize| format!("SecRule {} x id:1", vec!["ARGS"; count].join("|"));
+    let actions = |count: usize| format!("SecAction \"id:1{}\"", ",t:none".repeat(count - 1));
+    for (rule, most, what) in
+        [(&targets as &dyn Fn(usize) -> String, MAX_TARGETS, "targets"), (&actions, MAX_ACTIONS, "actions")]
+    {
+        assert!(parse(&text(rule(most - 1)), &NoSources).is_ok(), "one under");
+        assert!(parse(&text(rule(most)), &NoSources).is_ok(), "at the limit");
+        let shown = message(parse(&text(rule(most + 1)), &NoSources));
+        assert!(shown.starts_with(&format!("t.conf:1:1: error: a rule of {} {what}", most + 1)), "{shown}");
+    }
+}
+
+#[test]
+fn directives_and_their_parts_are_counted_over_all_files_and_reading_ends_at_once() {
+    let markers = |count: usize| parse(&text("SecMarker a\n".repeat(count)), &NoSources);
+    assert!(markers(MAX_DIRECTIVES - 1).is_ok());
+    assert!(markers(MAX_DIRECTIVES).is_ok());
+    let shown = message(markers(MAX_DIRECTIVES + 100));
+    let first = format!("t.conf:{}:1: error: more than 100000 directives", MAX_DIRECTIVES + 1);
+    assert!(shown.starts_with(&first) && !shown.contains("more than 100000 directives\nand"), "{shown}");
+
+    let limits = Limits { parts: 10, ..Limits::default() };
+    for (rules, parts) in [
+        ("SecRule ARGS|FILES a id:1,t:none", 5),
+        ("SecAction \"id:1,msg:'a %{TX.a} b'\"", 5),
+        ("SecRuleRemoveById 1 2 3 4-9 5", 5),
+        ("SecDefaultAction phase:2,pass,log,t:none,t:none", 5),
+        ("SecRuleUpdateTargetById 1 !ARGS:a,!ARGS:b,!ARGS:c,!ARGS:d,!ARGS:e", 5),
+    ] {
+        let again = rules.replace("id:1", "id:2").replace("phase:2", "phase:3");
+        let twice = format!("{rules}\n{again}\n");
+        assert!(parse_with(&text(twice.clone()), &NoSources, limits).is_ok(), "{rules} has {parts}");
+        let shown = message(parse_with(&text(twice + "SecAction id:9"), &NoSources, limits));
+        assert!(shown.contains("t.conf:3:1: error: more than 10 targets and actions"), "{rules}: {shown}");
+    }
+}
+
+#[test]
+fn names_of_files_are_short_and_few() {
+    let name = |bytes: usize| "n".repeat(bytes);
+    let include = |bytes: usize| {
+        let name = name(bytes);
+        read(&[("a.conf", &format!("Include {name}"))], &[(&name, "")])
+    };
+    assert!(include(MAX_NAME_BYTES - 1).is_ok());
+    assert!(include(MAX_NAME_BYTES).is_ok());
+    assert!(
+        message(include(MAX_NAME_BYTES + 1)).contains("a.conf:1:9: error: a name has at most 1024 bytes")
+    );
+    let star = format!("Include {}*", "*a".repeat(MAX_NAME_BYTES));
+    assert!(message(read(&[("a.conf", &star)], &[])).contains("at most 1024 bytes"));
+
+    let rule = |names: String| {
+        read(&[("a.conf", &format!("SecRule ARGS \"@pmFromFile {names}\" id:1"))], &[("d", "one")])
+    };
+    let files = |count: usize| rule(vec!["d"; count].join(" "));
+    assert!(files(MAX_OPERATOR_FILES - 1).is_ok());
+    assert!(files(MAX_OPERATOR_FILES).is_ok());
+    assert!(message(files(MAX_OPERATOR_FILES + 1)).contains("101 files; 100 are allowed"));
+    assert!(message(rule(name(MAX_NAME_BYTES + 1))).contains("at most 1024 bytes"));
+}
+
+#[test]
+fn a_pattern_over_too_many_files_is_refused_before_it_is_compared() {
+    let names: Vec<String> = (0..=MAX_FILES).map(|number| format!("f{number}")).collect();
+    let expand = |count: usize| {
+        let data: Vec<(&str, &str)> = names.iter().take(count).map(|name| (name.as_str(), "")).collect();
+        message(read(&[("a.conf", "Include *.none")], &data))
+    };
+    assert!(expand(MAX_FILES).contains("no file matches"));
+    assert!(expand(MAX_FILES + 1).contains("1001 files in spec.data; 1000 are allowed"));
 }

@@ -240,6 +240,32 @@ pub enum ActionKind {
 }
 
 impl ActionKind {
+    /// The text with expansions that it carries, if it carries one that may be long.
+    pub fn text(&self) -> Option<&MacroText> {
+        match self {
+            Self::Append(text)
+            | Self::LogData(text)
+            | Self::Msg(text)
+            | Self::Pause(text)
+            | Self::Prepend(text)
+            | Self::Proxy(text)
+            | Self::Redirect(text)
+            | Self::SetRsc(text)
+            | Self::SetSid(text)
+            | Self::SetUid(text)
+            | Self::Tag(text) => Some(text),
+            Self::ExpireVar { key, .. } | Self::InitCol { key, .. } => Some(key),
+            Self::SetEnv(set) => Some(set.value.as_ref().unwrap_or(&set.name)),
+            Self::SetVar(set) => match &set.operation {
+                SetVarOperation::Set(text)
+                | SetVarOperation::Increment(text)
+                | SetVarOperation::Decrement(text) => Some(text),
+                SetVarOperation::Unset => Some(&set.key),
+            },
+            _ => None,
+        }
+    }
+
     /// The action's name.
     pub fn name(&self) -> ActionName {
         use ActionName as N;
