@@ -50,6 +50,6 @@ mod transaction;
 pub mod transformations;
 mod values;
 
-pub use compile::CompileError;
+pub use compile::{COMPILE_UNITS, CompileError, POLICY_ENTRIES};
 pub use engine::Engine;
 pub use transaction::{Interruption, InterruptionKind, Transaction};

@@ -1,7 +1,5 @@
 //! Every limit of the WAF engine with its reason. Each has a test at, under and over it.
 
-/// Rules (chain links included) of one compiled rule set. CRS 4 has about 700; the rest is room for the user's own.
-pub const RULES: usize = 20_000;
 /// Chain links of one rule. CRS 4's longest chain has 5.
 pub const CHAIN_LINKS: usize = 32;
 /// Bytes of regular expressions of one compiled rule set. CRS 4 has about 190 KiB; compiled they take some 50 times that.

@@ -12,6 +12,7 @@ use palisade_seclang::{
 use super::Compilation;
 use super::catalogue::{Catalogue, Pattern};
 use crate::audit;
+use super::costs::{COMPARED, NAMED};
 use crate::engine::{Action, Change, Control, Disruption, Sign};
 use crate::macros::Macro;
 use crate::values::{Target, is_supported};
@@ -94,7 +95,10 @@ impl Compilation<'_> {
     /// What `ctl` does; none if it concerns logs and limits that are not the engine's.
     fn control(&mut self, control: &WrittenControl, catalogue: &Catalogue, span: Span) -> Option<Control> {
         use WrittenControl as C;
-        Some(match control {
+        if !self.can_name(control, catalogue, span) {
+            return None;
+        }
+        let control = match control {
             C::RuleEngine(mode) => Control::RuleEngine(*mode),
             C::AuditEngine(mode) => Control::AuditEngine(audit::engine(*mode)),
             C::AuditLogParts(change, letters) => match audit::parts(&letters.0) {
@@ -127,7 +131,26 @@ impl Compilation<'_> {
             C::HashEngine(false) | C::HashEnforcement(false) => return None,
             C::DebugLogLevel(_) => return None,
             C::RequestBodyLimit(_) | C::ResponseBodyLimit(_) => return None,
-        })
+        };
+        let named = match &control {
+            Control::RemoveRules(rules) | Control::RemoveTargets(rules, _) => rules.len(),
+            _ => 0,
+        };
+        self.spend(NAMED * named, span).then_some(control)
+    }
+
+    /// Whether there is work left to look for the rules that a `ctl` names.
+    fn can_name(&mut self, control: &WrittenControl, catalogue: &Catalogue, span: Span) -> bool {
+        use WrittenControl as C;
+        let each = match control {
+            C::RuleRemoveById(ranges) | C::RuleRemoveTargetById(ranges, _) => ranges.len(),
+            C::RuleRemoveByTag(_)
+            | C::RuleRemoveByMsg(_)
+            | C::RuleRemoveTargetByTag(..)
+            | C::RuleRemoveTargetByMsg(..) => COMPARED,
+            _ => 0,
+        };
+        self.spend(each.saturating_mul(catalogue.len()), span)
     }
 
     fn tagged(&mut self, text: &str, catalogue: &Catalogue, span: Span) -> Option<Arc<[usize]>> {

@@ -50,6 +50,11 @@ impl Catalogue {
         }
     }
 
+    /// How many rules there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The indices, ascending, of rules with these ids.
     pub(super) fn by_id(&self, ranges: &[IdRange]) -> Arc<[usize]> {
         self.choose(|(id, _, _)| in_ranges(ranges, *id))

@@ -8,9 +8,10 @@ use palisade_seclang::{
 };
 
 use super::catalogue::Pattern;
+use super::costs::{ADDED, COMPARED};
 use super::{Compilation, settings};
 use crate::engine::Settings;
-use crate::limits::{CHAIN_LINKS, RULES};
+use crate::limits::CHAIN_LINKS;
 
 /// A rule on its way to be compiled.
 pub(super) struct Draft {
@@ -61,7 +62,7 @@ impl Drafts {
     /// Where `skipAfter` goes on: the first position that is not skipped.
     pub(super) fn after(&self, name: &str, position: usize) -> Option<usize> {
         if let Some(positions) = self.markers.get(name) {
-            return positions.iter().copied().find(|marker| *marker > position);
+            return positions.get(positions.partition_point(|marker| *marker <= position)).copied();
         }
         let id: u64 = name.parse().ok()?;
         self.ids.get(&id).copied().filter(|rule| *rule > position).map(|rule| rule + 1)
@@ -72,16 +73,10 @@ impl Drafts {
 pub(super) fn read(compilation: &mut Compilation<'_>, settings: &mut Settings) -> Drafts {
     let mut drafts = Drafts::default();
     let mut defaults: BTreeMap<u8, Arc<Vec<Action>>> = BTreeMap::new();
-    let mut count = 0;
     let ast = compilation.ast;
     for (position, directive) in ast.directives.iter().enumerate() {
         match &directive.body {
             DirectiveBody::Rule(rule) => {
-                count += 1 + rule.links.len();
-                if count > RULES {
-                    compilation.refuse(rule.span, &format!("a rule set has at most {RULES} rules"));
-                    break;
-                }
                 if rule.links.len() >= CHAIN_LINKS {
                     compilation.refuse(rule.span, &format!("a chain has at most {CHAIN_LINKS} links"));
                     continue;
@@ -110,6 +105,9 @@ fn apply(compilation: &mut Compilation<'_>, settings: &mut Settings, setting: &S
 
 /// Directives that change the rules before them.
 fn update(compilation: &mut Compilation<'_>, rules: &mut Vec<Draft>, body: &DirectiveBody, span: Span) {
+    if !compilation.spend(rules.len().saturating_mul(unit_cost(body)), span) {
+        return;
+    }
     match body {
         DirectiveBody::RemoveById(ranges) => rules.retain(|draft| !in_ranges(ranges, draft.id())),
         DirectiveBody::RemoveByTag(text) => {
@@ -131,6 +129,7 @@ fn update(compilation: &mut Compilation<'_>, rules: &mut Vec<Draft>, body: &Dire
                     Some(index) => draft.rule.links.get_mut(index),
                 };
                 match rule {
+                    Some(_) if !compilation.spend(ADDED * actions.len(), span) => return,
                     Some(rule) => update_actions(rule, actions),
                     None => compilation.refuse(span, &format!("rule {id} has no link {link}")),
                 }
@@ -138,6 +137,19 @@ fn update(compilation: &mut Compilation<'_>, rules: &mut Vec<Draft>, body: &Dire
         }
         DirectiveBody::Script { .. } => compilation.refuse(span, "Lua scripts are not supported"),
         _ => {}
+    }
+}
+
+/// What a directive costs for each rule that it looks at.
+fn unit_cost(body: &DirectiveBody) -> usize {
+    match body {
+        DirectiveBody::RemoveById(ranges) => ranges.len(),
+        DirectiveBody::UpdateTarget(UpdateTarget { rules: RuleSelection::Ids(ranges), .. }) => ranges.len(),
+        DirectiveBody::RemoveByTag(_) | DirectiveBody::RemoveByMsg(_) | DirectiveBody::UpdateTarget(_) => {
+            COMPARED
+        }
+        DirectiveBody::UpdateAction { .. } => 1,
+        _ => 0,
     }
 }
 
@@ -175,6 +187,10 @@ fn update_targets(compilation: &mut Compilation<'_>, rules: &mut [Draft], update
         };
         // `SecAction` has no targets to change.
         if chosen && draft.rule.operator.is_some() {
+            let changed = update.variables.len() + update.replaced.as_ref().map_or(0, Vec::len);
+            if !compilation.spend(ADDED * changed + draft.rule.variables.len(), span) {
+                return;
+            }
             for replaced in update.replaced.iter().flatten() {
                 draft.rule.variables.retain(|variable| !same(variable, replaced));
             }

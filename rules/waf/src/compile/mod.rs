@@ -5,6 +5,7 @@
 
 mod actions;
 mod catalogue;
+mod costs;
 mod draft;
 mod modes;
 mod rules;
@@ -12,6 +13,8 @@ mod settings;
 
 use std::sync::Arc;
 
+pub use costs::COMPILE_UNITS;
+pub use modes::POLICY_ENTRIES;
 use palisade_model::documents::{RuleSet, WafPolicySpec};
 use palisade_seclang::{Ast, Diagnostic, Span, parse_rule_set};
 
@@ -34,6 +37,8 @@ pub(crate) struct Compilation<'a> {
     problems: Vec<Diagnostic>,
     more_problems: usize,
     regex_bytes: usize,
+    /// Work that was done; see [`costs`].
+    units: usize,
 }
 
 impl Compilation<'_> {
@@ -83,6 +88,7 @@ impl Engine {
             problems: Vec::new(),
             more_problems: 0,
             regex_bytes: 0,
+            units: 0,
         };
         let mut settings = settings::of(policy, &modes);
         let mut drafts = draft::read(&mut compilation, &mut settings);

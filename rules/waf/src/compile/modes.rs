@@ -14,6 +14,9 @@ use super::draft::{Draft, in_ranges};
 /// CRS's tag of rules that act on the anomaly score.
 const EVALUATION: &str = "anomaly-evaluation";
 
+/// Groups, and exclusions, of one WafPolicy: each is compared with every rule.
+pub const POLICY_ENTRIES: usize = 1_000;
+
 /// The modes and exclusions of a policy.
 pub(super) struct Modes {
     default: Mode,
@@ -53,6 +56,12 @@ impl Modes {
             && !(1..=4).contains(&level)
         {
             return Err(CompileError(format!("paranoiaLevel: {level} is not one of 1 to 4")));
+        }
+        for (field, entries) in [("groups", policy.groups.len()), ("exclusions", policy.exclusions.len())] {
+            if entries > POLICY_ENTRIES {
+                let problem = format!("{field}: {entries} entries; {POLICY_ENTRIES} are allowed");
+                return Err(CompileError(problem));
+            }
         }
         let mut groups = Vec::new();
         for (number, group) in policy.groups.iter().enumerate() {

@@ -154,6 +154,9 @@ impl Compilation<'_> {
             self.count_regex(&written.argument.to_string(), written.argument_span);
         }
         let data: Vec<&str> = written.data_texts(self.ast).collect();
+        if !self.spend(data.iter().map(|text| text.len()).sum(), written.argument_span) {
+            return None;
+        }
         match Operator::compile(written.kind, written.argument.as_literal(), &data, &mut self.interner) {
             Ok(operator) => Some(operator),
             Err(problem) => {

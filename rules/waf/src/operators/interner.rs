@@ -9,12 +9,21 @@ use regex_automata::meta::Regex;
 use super::rx;
 use crate::prefilter::{Needs, needs_of};
 
+/// Bytes of all automata of one rule set: patterns and phrase lists. CRS 4.28's take 10 MB; every process that enforces
+/// the rule set keeps them.
+pub const AUTOMATA_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of one phrase list. All of CRS 4.28's lists together have 170 kB; the automaton takes some 20 times that.
+pub const PHRASE_LIST_BYTES: usize = 1024 * 1024;
+
 /// Compiled patterns by their source. Lives as long as a compilation; the engine keeps what it uses.
 #[derive(Debug, Default)]
 pub struct Interner {
     patterns: HashMap<String, Arc<Regex>>,
     phrases: HashMap<Vec<Vec<u8>>, Arc<AhoCorasick>>,
     needs: HashMap<String, Option<Arc<Needs>>>,
+    /// What the automata take. A pattern that is too large counts as the most it may take, so that neither memory nor
+    /// time is without end.
+    bytes: usize,
 }
 
 impl Interner {
@@ -23,9 +32,32 @@ impl Interner {
         if let Some(known) = self.patterns.get(pattern) {
             return Ok(known.clone());
         }
-        let compiled = Arc::new(rx::compile(pattern)?);
+        self.has_room()?;
+        let compiled = match rx::compile(pattern) {
+            Ok(compiled) => Arc::new(compiled),
+            Err(problem) => {
+                self.bytes = self.bytes.saturating_add(rx::NFA_BYTES);
+                return Err(problem);
+            }
+        };
+        self.keep(compiled.memory_usage())?;
         self.patterns.insert(pattern.to_owned(), compiled.clone());
         Ok(compiled)
+    }
+
+    /// Whether one more automaton may be built.
+    fn has_room(&self) -> Result<(), String> {
+        if self.bytes <= AUTOMATA_BYTES {
+            return Ok(());
+        }
+        Err(format!(
+            "the patterns and phrases of the rule set take more than {AUTOMATA_BYTES} bytes when compiled"
+        ))
+    }
+
+    fn keep(&mut self, bytes: usize) -> Result<(), String> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.has_room()
     }
 
     /// How many patterns were compiled.
@@ -44,17 +76,62 @@ impl Interner {
     }
 
     pub(super) fn phrases(&mut self, mut phrases: Vec<Vec<u8>>) -> Result<Arc<AhoCorasick>, String> {
+        let bytes: usize = phrases.iter().map(Vec::len).sum();
+        if bytes > PHRASE_LIST_BYTES {
+            return Err(format!("the phrases have {bytes} bytes, and the limit is {PHRASE_LIST_BYTES}"));
+        }
         phrases.iter_mut().for_each(|phrase| phrase.make_ascii_lowercase());
         if let Some(known) = self.phrases.get(&phrases) {
             return Ok(known.clone());
         }
+        self.has_room()?;
         let built = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
             .build(&phrases)
             .map_err(|error| format!("the phrases cannot be compiled: {error}"))?;
+        self.keep(built.memory_usage())?;
         let compiled = Arc::new(built);
         self.phrases.insert(phrases, compiled.clone());
         Ok(compiled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn automata_are_kept_up_to_their_limit_and_a_refused_pattern_counts_as_the_most_it_may_take() {
+        let mut interner = Interner::default();
+        interner.bytes = AUTOMATA_BYTES - interner.pattern("abc").unwrap().memory_usage();
+        assert!(interner.pattern("abc").is_ok(), "what is known costs nothing");
+        let size = rx::compile("abd").unwrap().memory_usage();
+        for (left, fits) in [(size + 1, true), (size, true), (size - 1, false)] {
+            let mut interner = Interner { bytes: AUTOMATA_BYTES - left, ..Interner::default() };
+            assert_eq!(interner.pattern("abd").is_ok(), fits, "{left} bytes are left for {size}");
+        }
+        let mut interner = Interner::default();
+        let refused =
+            (0..).take_while(|n| !interner.pattern(&format!("(?:a{{1000}}){{100{n}}}")).is_ok_and(|_| true));
+        let refused = refused.take(20).count();
+        assert_eq!(refused, 20, "none compiles");
+        assert!(interner.pattern("x").unwrap_err().contains("rule set take more than"));
+        assert!(
+            interner.bytes <= AUTOMATA_BYTES + rx::NFA_BYTES,
+            "after the limit nothing is tried: {}",
+            interner.bytes
+        );
+    }
+
+    #[test]
+    fn a_phrase_list_at_the_limit_is_built_and_one_byte_more_is_refused() {
+        let build = |bytes: usize| {
+            let mut interner = Interner::default();
+            interner.phrases(vec![b"x".repeat(bytes)]).map(|_| interner.bytes)
+        };
+        assert!(build(PHRASE_LIST_BYTES - 1).is_ok(), "one under");
+        assert!(build(PHRASE_LIST_BYTES).unwrap() < AUTOMATA_BYTES, "at the limit");
+        assert!(build(PHRASE_LIST_BYTES + 1).unwrap_err().contains("1048577 bytes"), "one over");
     }
 }
