@@ -11,8 +11,8 @@ use palisade_seclang::{
 
 use super::Compilation;
 use super::catalogue::{Catalogue, Pattern};
-use crate::audit;
 use super::costs::{COMPARED, NAMED};
+use crate::audit;
 use crate::engine::{Action, Change, Control, Disruption, Sign};
 use crate::macros::Macro;
 use crate::values::{Target, is_supported};

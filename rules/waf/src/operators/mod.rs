@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use crate::prefilter::Needs;
 pub use captures::{CAPTURES, Captures};
-pub use interner::{AUTOMATA_BYTES, Interner, PHRASE_LIST_BYTES};
+pub use interner::{AUTOMATA_BYTES, Interner, PHRASE_BYTES, PHRASE_LIST_BYTES};
 pub use palisade_seclang::OperatorKind;
 pub use rx::{HYBRID_CACHE_BYTES, NEST_LIMIT, NFA_BYTES, PATTERN_BYTES, compile as compile_regex};
 
