@@ -4,5 +4,6 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod recipes;
 pub mod requests;
 pub mod waf;

@@ -3,6 +3,8 @@
 //! Every request is made here, byte by byte the same for each engine in process and for each proxy end to end. Which
 //! rules must fire is in [`expected`]: an engine that judges nothing would be fast for the wrong reason.
 
+use std::borrow::Cow;
+
 use serde_json::json;
 
 /// A request.
@@ -15,7 +17,7 @@ pub struct Shape {
     /// The method.
     pub method: &'static str,
     /// The path with its query.
-    pub target: &'static str,
+    pub target: Cow<'static, str>,
     /// The headers as written, in order.
     pub headers: Vec<(&'static str, String)>,
     /// The body; empty: none.
@@ -28,11 +30,11 @@ pub const HOST: &str = "www.shop.example";
 /// The shapes, in the order of the tables.
 pub fn shapes() -> Vec<Shape> {
     let form = "application/x-www-form-urlencoded";
-    let get = |name, target| Shape {
+    let get = |name, target: &'static str| Shape {
         name,
         attack: false,
         method: "GET",
-        target,
+        target: target.into(),
         headers: browser(true),
         body: Vec::new(),
     };
@@ -68,7 +70,7 @@ fn post(name: &'static str, target: &'static str, content_type: &str, body: Vec<
     let mut headers = browser(false);
     headers.push(("Content-Type", content_type.to_owned()));
     headers.push(("Content-Length", body.len().to_string()));
-    Shape { name, attack: false, method: "POST", target, headers, body }
+    Shape { name, attack: false, method: "POST", target: target.into(), headers, body }
 }
 
 /// What Firefox sends with a navigation, or with a request of a page's script.

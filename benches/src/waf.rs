@@ -70,12 +70,12 @@ impl Exchange {
         }
         let (path, query) = match shape.target.split_once('?') {
             Some((path, query)) => (path, Some(query.to_owned())),
-            None => (shape.target, None),
+            None => (shape.target.as_ref(), None),
         };
         let head = RequestHead {
             raw: RawHead {
                 request_line: Bytes::from(format!("{} {} HTTP/1.1", shape.method, shape.target)),
-                uri: Bytes::from_static(shape.target.as_bytes()),
+                uri: Bytes::from(shape.target.clone().into_owned()),
                 headers: raw,
             },
             method: Method::from_bytes(shape.method.as_bytes())?,
@@ -95,10 +95,29 @@ impl Exchange {
         Ok(Self { connection: connection()?, head, body: shape.body.clone(), response })
     }
 
+    /// What a transaction costs before the first rule: the facts of the connection and the head.
+    pub fn begin(&self, engine: &Arc<Engine>) -> Transaction {
+        Transaction::begin(engine.clone(), &self.connection, &self.head, 1_700_000_000_000, "bench")
+    }
+
+    /// The bytes of the head as they came in, and the body.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.head.raw.request_line.to_vec();
+        for (name, value) in &self.head.raw.headers {
+            bytes.extend_from_slice(&[name.as_ref(), b": ", value.as_ref(), b"\r\n"].concat());
+        }
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+
+    /// How long the body is.
+    pub fn body_bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// Judges it once. Gives the finished transaction and the status of its refusal.
     pub fn judge(&self, engine: &Arc<Engine>) -> (Transaction, Option<u16>) {
-        let mut transaction =
-            Transaction::begin(engine.clone(), &self.connection, &self.head, 1_700_000_000_000, "bench");
+        let mut transaction = self.begin(engine);
         let refused = self.phases(&mut transaction);
         transaction.logging();
         (transaction, refused)

@@ -41,7 +41,7 @@ enum Command {
     },
     /// Measure beside real peers.
     Bench {
-        /// What: engine, proxy, waf, micro.
+        /// What: engine, proxy, waf, worst, memory, micro.
         what: String,
         /// Arguments of that bench.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -9,6 +9,7 @@ mod leg;
 mod peers;
 mod proxy;
 mod waf;
+mod worst;
 
 use std::process::Command;
 
@@ -22,11 +23,13 @@ pub fn run(what: &str, arguments: &[String]) -> Result<bool> {
         "engine" => engine::run(arguments),
         "proxy" => proxy::run(arguments),
         "waf" => waf::run(arguments),
+        "worst" => worst::run(arguments),
+        "memory" => worst::memory(arguments),
         "micro" => {
             let mut command = Command::new("cargo");
             command.args(["bench", "--package", "palisade-benches"]).args(arguments);
             Ok(command.current_dir(process::root()?).status()?.success())
         }
-        other => bail!("no bench is called {other:?}; there are: engine, proxy, waf, micro"),
+        other => bail!("no bench is called {other:?}; there are: engine, proxy, waf, worst, memory, micro"),
     }
 }

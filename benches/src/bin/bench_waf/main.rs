@@ -7,6 +7,7 @@
 //! ```text
 //!   check SHAPE       judge once             -> {"fired": [ids], "refused": status or null}, or the process fails
 //!   run SHAPE COUNT   judge so many times    -> {"ns": processor time of all}
+//!   floor SHAPE COUNT the least it can cost  -> {"parse_ns", "scan_ns"}: the facts of the head, and one scan of its bytes
 //! ```
 
 #![deny(unsafe_code)]
@@ -143,6 +144,7 @@ fn serve(kind: Kind, library: Option<&Path>, rules: &Path, paranoia: u8) -> Resu
                 }
                 answer(&json!({"ns": process_ns() - begun, "resident_kib": resident_kib()?}))?;
             }
+            ["floor", shape, count] => answer(&floor(&loaded, shape, count.parse().context("a count")?)?)?,
             _ => bail!("not a command: {line:?}"),
         }
     }
@@ -171,6 +173,23 @@ fn judge(loaded: &Loaded, shape: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the fast path cannot go below: a transaction that knows its head, and one scan of the request's bytes.
+fn floor(loaded: &Loaded, shape: &str, count: u64) -> Result<serde_json::Value> {
+    let Loaded::Palisade(engine, exchanges) = loaded else { bail!("only our engine has a floor") };
+    let exchange = find(exchanges, shape)?;
+    let bytes = exchange.bytes();
+    engine.scan_probe(&bytes).context("the engine has no fast path")?;
+    let begun = process_ns();
+    for _ in 0..count {
+        std::hint::black_box(exchange.begin(engine));
+    }
+    let parsed = process_ns();
+    for _ in 0..count {
+        std::hint::black_box(engine.scan_probe(std::hint::black_box(&bytes)));
+    }
+    Ok(json!({"parse_ns": parsed - begun, "scan_ns": process_ns() - parsed, "bytes": bytes.len()}))
 }
 
 /// Judges once and compares which rules fired with what is expected.

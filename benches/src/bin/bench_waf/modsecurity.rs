@@ -94,7 +94,7 @@ impl Prepared {
         let headers = shape.headers.iter();
         Ok(Self {
             method: CString::new(shape.method)?,
-            target: CString::new(shape.target)?,
+            target: CString::new(shape.target.as_bytes())?,
             headers: headers
                 .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
                 .collect(),

@@ -21,6 +21,7 @@ mod fold;
 mod literals;
 mod memo;
 mod needs;
+mod probe;
 mod program;
 mod run;
 #[cfg(test)]

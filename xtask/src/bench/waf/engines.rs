@@ -87,6 +87,13 @@ impl Engine {
         Ok(ns / 1e3 / count as f64)
     }
 
+    /// Microseconds of the least that a shape can cost our engine: to know its head, and to scan its bytes once.
+    pub fn floor(&mut self, shape: &str, count: u64) -> Result<(f64, f64)> {
+        let answer = self.ask(&format!("floor {shape} {count}"))?;
+        let us = |field| answer.get(field).and_then(Value::as_f64).map(|ns| ns / 1e3 / count as f64);
+        Ok((us("parse_ns").context("parse_ns")?, us("scan_ns").context("scan_ns")?))
+    }
+
     fn ask(&mut self, command: &str) -> Result<Value> {
         writeln!(self.input, "{command}").with_context(|| format!("{}: ask", self.name))?;
         self.line()

@@ -8,7 +8,7 @@
 mod engines;
 mod proxies;
 mod report;
-mod rules;
+pub mod rules;
 
 use std::path::Path;
 
@@ -52,6 +52,20 @@ struct Row {
     costs: Vec<(&'static str, Cost)>,
 }
 
+/// The least that a simple GET can cost our engine, in microseconds.
+struct Floor {
+    paranoia: u8,
+    /// Knowing the head: headers, cookies, arguments.
+    parse: f64,
+    /// One scan of its bytes.
+    scan: f64,
+    /// What judging it costs, as a multiple of both.
+    times: f64,
+}
+
+/// The shape whose floor is measured.
+const FLOOR_SHAPE: &str = "simple_get";
+
 /// What an engine was and what loading the rules took.
 struct Loaded {
     name: &'static str,
@@ -79,12 +93,14 @@ pub fn run(arguments: &[String]) -> Result<bool> {
     for line in &missing {
         println!("{line}");
     }
-    let (mut rows, mut loaded) = (Vec::new(), Vec::new());
+    let (mut rows, mut loaded, mut floors) = (Vec::new(), Vec::new(), Vec::new());
     for paranoia in rules::LEVELS {
-        let (mut measured, engines) = in_process(&programs, &kinds, &rules, paranoia, &shapes, effort)?;
-        report::engines(paranoia, &measured, &engines);
+        let (mut measured, engines, floor) =
+            in_process(&programs, &kinds, &rules, paranoia, &shapes, effort)?;
+        report::engines(paranoia, &measured, &engines, &floor);
         rows.append(&mut measured);
         loaded.extend(engines);
+        floors.push(floor);
     }
     let mut legs = Vec::new();
     if !has("--in-process") {
@@ -98,7 +114,7 @@ pub fn run(arguments: &[String]) -> Result<bool> {
         }
     }
     if has("--json") {
-        println!("{}", report::json(&rows, &loaded, &legs, &missing));
+        println!("{}", report::json(&rows, &loaded, &floors, &legs, &missing));
     }
     Ok(true)
 }
@@ -123,7 +139,7 @@ fn in_process(
     paranoia: u8,
     shapes: &[Value],
     effort: Effort,
-) -> Result<(Vec<Row>, Vec<Loaded>)> {
+) -> Result<(Vec<Row>, Vec<Loaded>, Floor)> {
     let program = programs.join("bench-waf");
     let engines: Result<Vec<Engine>> =
         kinds.iter().map(|kind| Engine::start(&program, kind, rules, paranoia)).collect();
@@ -146,6 +162,7 @@ fn in_process(
         let attack = shape.get("attack").and_then(Value::as_bool).unwrap_or(false);
         rows.push(Row { shape: name.to_owned(), attack, paranoia, costs: costs.collect() });
     }
+    let floor = floor(&mut engines, &rows, paranoia, effort)?;
     let loaded = engines.iter().map(|engine| Loaded {
         name: engine.name,
         version: engine.version.clone(),
@@ -153,7 +170,20 @@ fn in_process(
         load_ms: engine.load_ms,
         resident_kib: engine.resident_kib,
     });
-    Ok((rows, loaded.collect()))
+    Ok((rows, loaded.collect(), floor))
+}
+
+/// The floor under the simple GET, from the cheapest of as many legs.
+fn floor(engines: &mut [Engine], rows: &[Row], paranoia: u8, effort: Effort) -> Result<Floor> {
+    let ours = engines.iter_mut().find(|engine| engine.name == engines::OURS).context("our engine")?;
+    let (mut parse, mut scan) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..effort.rounds {
+        let leg = ours.floor(FLOOR_SHAPE, 2_000)?;
+        (parse, scan) = (parse.min(leg.0), scan.min(leg.1));
+    }
+    let row = rows.iter().find(|row| row.shape == FLOOR_SHAPE).context("the shape of the floor")?;
+    let cost = row.cost(engines::OURS).context("our cost")?;
+    Ok(Floor { paranoia, parse, scan, times: cost.least / (parse + scan) })
 }
 
 impl Cost {

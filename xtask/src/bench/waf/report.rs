@@ -4,10 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::engines::{JIT, OURS, SHIPPED, SYSTEM};
 use super::proxies::ProxyLeg;
-use super::{Loaded, Row};
+use super::{FLOOR_SHAPE, Floor, Loaded, Row};
 
 /// Prints the table of one level.
-pub fn engines(paranoia: u8, rows: &[Row], loaded: &[Loaded]) {
+pub fn engines(paranoia: u8, rows: &[Row], loaded: &[Loaded], floor: &Floor) {
     println!(
         "\nin process, paranoia level {paranoia}: microseconds of processor time per request, cheapest leg (median)"
     );
@@ -37,10 +37,20 @@ pub fn engines(paranoia: u8, rows: &[Row], loaded: &[Loaded]) {
             engine.resident_kib as f64 / 1024.0
         );
     }
+    println!(
+        "floor of {FLOOR_SHAPE}: head {:.1} us, one scan {:.1} us; judging it costs {:.1} times both (goal 3)",
+        floor.parse, floor.scan, floor.times
+    );
 }
 
 /// Everything as one object. The ratio is how many times cheaper ours is.
-pub fn json(rows: &[Row], loaded: &[Loaded], legs: &[ProxyLeg], missing: &[String]) -> Value {
+pub fn json(
+    rows: &[Row],
+    loaded: &[Loaded],
+    floors: &[Floor],
+    legs: &[ProxyLeg],
+    missing: &[String],
+) -> Value {
     let round = |value: f64| (value * 100.0).round() / 100.0;
     let shapes = rows.iter().map(|row| {
         let mut fields = Map::new();
@@ -71,7 +81,12 @@ pub fn json(rows: &[Row], loaded: &[Loaded], legs: &[ProxyLeg], missing: &[Strin
         json!({"shape": leg.shape, "paranoia": leg.paranoia, "proxy": leg.proxy, "us": round(leg.us),
             "requests_per_second": leg.rate.round(), "resident_mib": round(leg.resident_mib)})
     });
+    let floors = floors.iter().map(|floor| {
+        json!({"shape": FLOOR_SHAPE, "paranoia": floor.paranoia, "parse_us": round(floor.parse),
+            "scan_us": round(floor.scan), "times": round(floor.times)})
+    });
     json!({
+        "floors": floors.collect::<Vec<_>>(),
         "shapes": shapes.collect::<Vec<_>>(), "engines": engines.collect::<Vec<_>>(),
         "proxies": proxies.collect::<Vec<_>>(), "not_run": missing,
     })
