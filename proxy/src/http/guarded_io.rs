@@ -8,6 +8,8 @@
 //! ours in the place of what was refused: it calls the service at the right moment, and the service finds the refusal
 //! instead of a head. In the middle of a chunked body the same bytes are no chunk and end the body with an error.
 //!
+//! Where the guard escapes bytes of a target, hyper is given the escaped head in the place of the one that was sent.
+//!
 //! Promises: hyper never sees a byte that the guard did not pass; a head that is begun must be finished in time; a
 //! connection without an exchange may idle so long; a client that takes no byte of its answer is left; after an upgrade
 //! is asked for, nothing passes before its answer.
@@ -112,6 +114,16 @@ pub struct Patience {
     pub idle: Duration,
 }
 
+/// What became of bytes that the guard was fed.
+struct Fed {
+    /// How many of them may be read.
+    passed: usize,
+    /// How many after those are gone.
+    discarded: usize,
+    /// What is to be read in their place; then the guard wants the rest.
+    instead: Option<Vec<u8>>,
+}
+
 /// A byte stream behind a guard.
 #[derive(Debug)]
 pub struct GuardedIo<S> {
@@ -162,37 +174,48 @@ impl<S> GuardedIo<S> {
         (io, line)
     }
 
-    /// Feeds the guard; returns how many bytes passed and how many after them are gone.
-    fn feed(&mut self, input: &[u8]) -> (usize, usize) {
+    /// Feeds the guard up to its first refusal or escaped head.
+    fn feed(&mut self, input: &[u8]) -> Fed {
         let mut passed = 0;
         loop {
             let rest = input.get(passed..).unwrap_or_default();
             let progress = self.guard.feed(rest);
             passed += progress.pass;
             match progress.event {
-                None => return (passed, progress.discard),
+                None => return Fed { passed, discarded: progress.discard, instead: None },
                 Some(Event::Head(raw)) => {
                     self.first = false;
                     self.line.push(Arrived::Head(raw));
                 }
+                Some(Event::Escaped(raw, head)) => {
+                    self.first = false;
+                    self.line.push(Arrived::Head(raw));
+                    return Fed { passed, discarded: progress.discard, instead: Some(head) };
+                }
                 Some(Event::Refuse(malformed)) => {
                     self.line.push(Arrived::Refused(malformed.into()));
                     self.refused = true;
-                    return (passed, input.len().saturating_sub(passed));
+                    return Fed { passed, discarded: input.len().saturating_sub(passed), instead: None };
                 }
             }
         }
     }
 
     fn feed_kept(&mut self) {
-        let mut kept = std::mem::take(&mut self.kept);
-        let (passed, discarded) = self.feed(&kept);
-        let after = (passed + discarded).min(kept.len());
-        self.kept = kept.split_off(after);
-        kept.truncate(passed);
-        self.release(&kept);
-        if self.refused {
-            self.stand_in();
+        loop {
+            let mut kept = std::mem::take(&mut self.kept);
+            let Fed { passed, discarded, instead } = self.feed(&kept);
+            let after = (passed + discarded).min(kept.len());
+            self.kept = kept.split_off(after);
+            kept.truncate(passed);
+            self.release(&kept);
+            if self.refused {
+                self.stand_in();
+            }
+            match instead {
+                Some(head) => self.release(&head),
+                None => return,
+            }
         }
     }
 
@@ -230,12 +253,16 @@ impl<S> GuardedIo<S> {
             self.since_first_byte();
             let fresh = buffer.filled().get(before..).unwrap_or_default();
             // The guard is fed in place: the usual read is a whole message and is not copied.
-            let (passed, discarded) = self.feed(fresh);
+            let Fed { passed, discarded, instead } = self.feed(fresh);
             let keep = fresh.get(passed + discarded..).unwrap_or_default().to_vec();
             buffer.set_filled(before + passed);
             self.kept = keep;
             if self.refused {
                 self.stand_in();
+            }
+            if let Some(head) = instead {
+                self.release(&head);
+                self.feed_kept();
             }
             return passed > 0;
         }

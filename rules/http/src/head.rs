@@ -11,7 +11,7 @@ use palisade_model::{Authority, BodyKind, RawHead, RequestHead, Scheme};
 
 pub use crate::framing::HeadLimits;
 pub use crate::headers::trailers;
-use crate::{Cause, Malformed, authority, framing, headers, path};
+use crate::{Cause, Malformed, authority, framing, headers, path, target as targets};
 
 /// Reads a decoded head into its canonical form.
 ///
@@ -119,7 +119,7 @@ fn check_target(
             return Err(Malformed::new(Cause::Fragment, "target"));
         }
         // The raw bytes and the decoded head travel apart: they must be of one request.
-        if authority.is_empty() && raw.uri != target
+        if authority.is_empty() && !targets::same(&raw.uri, target)
             || !raw.request_line.starts_with(method.as_str().as_bytes())
         {
             return Err(Malformed::new(Cause::StartLine, "request line"));

@@ -28,6 +28,7 @@ pub mod malformed;
 pub mod path;
 pub mod response;
 pub mod routes;
+mod target;
 
 pub use head::HeadLimits;
 pub use malformed::{Cause, Malformed};

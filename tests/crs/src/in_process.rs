@@ -126,7 +126,7 @@ fn read(bytes: &[u8]) -> Vec<Result<Read, Malformed>> {
         let (passed, after) = rest.split_at_checked(progress.pass).unwrap_or((rest, &[]));
         rest = after.get(progress.discard..).unwrap_or_default();
         match progress.event {
-            Some(Event::Head(raw)) => {
+            Some(Event::Head(raw) | Event::Escaped(raw, _)) => {
                 // The backend accepts no upgrade.
                 guard.upgrade(false);
                 requests.push(Ok(Read { raw: *raw, body: None, complete: guard.is_between_messages() }));
@@ -183,7 +183,7 @@ fn canonical(raw: RawHead) -> Result<(RequestHead, BodyKind), Malformed> {
     let mut words = raw.request_line.split(|byte| *byte == b' ');
     let method = Method::from_bytes(words.next().unwrap_or_default())
         .map_err(|_| Malformed::new(Cause::Method, "request line"))?;
-    let uri = Uri::from_maybe_shared(raw.uri.clone()).map_err(bad)?;
+    let uri = Uri::try_from(palisade_http::guard::escaped(&raw.uri).as_ref()).map_err(bad)?;
     let version = if raw.request_line.ends_with(b"1.0") { Version::HTTP_10 } else { Version::HTTP_11 };
     let mut headers = HeaderMap::new();
     for (name, value) in &raw.headers {

@@ -14,6 +14,8 @@ mod body;
 mod lines;
 mod request;
 
+use std::borrow::Cow;
+
 pub(crate) use body::{Body, Failed};
 pub use body::{CHUNK_EXTENSION_BYTES, CHUNK_LINE_BYTES, TRAILER_BYTES, TRAILER_COUNT};
 pub(crate) use lines::{HeadScan, fields, split};
@@ -39,6 +41,9 @@ pub struct Progress {
 pub enum Event {
     /// A complete head; its bytes are the last of those that pass now.
     Head(Box<RawHead>),
+    /// A complete head whose target had bytes that must be escaped (see [`crate::target`]): in the place of what is
+    /// discarded now, these bytes are to be handed on.
+    Escaped(Box<RawHead>, Vec<u8>),
     /// Nothing more may be passed on. Answer when the earlier exchanges of the connection are answered, then close.
     Refuse(Malformed),
 }
@@ -63,6 +68,11 @@ enum State {
 pub struct Guard {
     limits: HeadLimits,
     state: State,
+}
+
+/// The target as whoever reads behind the guard sees it: with the bytes escaped that must be.
+pub fn escaped(target: &[u8]) -> Cow<'_, [u8]> {
+    crate::target::escaped(target).map_or(Cow::Borrowed(target), Cow::Owned)
 }
 
 impl Guard {
@@ -131,7 +141,7 @@ impl Guard {
     }
 
     fn head(&mut self, head: &[u8]) -> Progress {
-        let (raw, facts) = match request::read(head, &self.limits) {
+        let (raw, facts, escaped) = match request::read(head, &self.limits) {
             Ok(read) => read,
             Err(malformed) => return self.refuse(0, head, malformed),
         };
@@ -143,7 +153,11 @@ impl Guard {
             }
             BodyKind::Unknown => self.state = State::Body { body: Body::chunked(), close: facts.close },
         }
-        Progress { pass: head.len(), discard: 0, event: Some(Event::Head(Box::new(raw))) }
+        let raw = Box::new(raw);
+        match escaped {
+            None => Progress { pass: head.len(), discard: 0, event: Some(Event::Head(raw)) },
+            Some(bytes) => Progress { pass: 0, discard: head.len(), event: Some(Event::Escaped(raw, bytes)) },
+        }
     }
 
     fn next(&mut self, close: bool) {

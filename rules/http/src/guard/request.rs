@@ -1,4 +1,6 @@
 //! One complete request head, byte for byte: request line, fields, and what they say about framing.
+//!
+//! Bytes of the target that must be escaped are escaped in a copy of the head; the raw head keeps what was sent.
 
 use bytes::Bytes;
 use http::Version;
@@ -6,7 +8,7 @@ use palisade_model::{Authority, BodyKind, RawHead, Scheme};
 
 use super::lines;
 use crate::framing::{self, HeadLimits};
-use crate::{Cause, Malformed, authority, headers};
+use crate::{Cause, Malformed, authority, headers, target};
 
 /// The longest target that the `http` crate can hold.
 const LONGEST_TARGET: usize = 65_534;
@@ -19,8 +21,8 @@ pub(super) struct Facts {
     pub close: bool,
 }
 
-/// Reads a head whose line ends were checked.
-pub(super) fn read(head: &[u8], limits: &HeadLimits) -> Result<(RawHead, Facts), Malformed> {
+/// Reads a head whose line ends were checked. Gives the head that is to be handed on, if it is not the one that was sent.
+pub(super) fn read(head: &[u8], limits: &HeadLimits) -> Result<(RawHead, Facts, Option<Vec<u8>>), Malformed> {
     let bytes = Bytes::copy_from_slice(head);
     let (line, fields) = lines::split(&bytes);
     let start = Start::read(line, limits)?;
@@ -36,8 +38,23 @@ pub(super) fn read(head: &[u8], limits: &HeadLimits) -> Result<(RawHead, Facts),
     }
     framing.check_host(start.authority.as_ref())?;
     let facts = framing.facts(&start)?;
+    let escaped = if start.escapes { Some(escaped(head, line, &start, limits)?) } else { None };
     let raw = RawHead { request_line: bytes.slice_ref(line), uri: bytes.slice_ref(start.target), headers };
-    Ok((raw, facts))
+    Ok((raw, facts, escaped))
+}
+
+/// The head with its target escaped. An escape is longer than its byte, and what is handed on keeps the limit too.
+fn escaped(head: &[u8], line: &[u8], start: &Start<'_>, limits: &HeadLimits) -> Result<Vec<u8>, Malformed> {
+    let target = target::escaped(start.target).unwrap_or_else(|| start.target.to_vec());
+    if target.len() > limits.uri_bytes.min(LONGEST_TARGET) {
+        return Err(Malformed::new(Cause::UriTooLong, "target"));
+    }
+    // An empty line before the head is not handed on.
+    let head = head.strip_prefix(b"\r\n").unwrap_or(head);
+    let before = start.method.len() + 1;
+    let rest = line.get(before + start.target.len()..).unwrap_or_default();
+    let fields = head.get(line.len()..).unwrap_or_default();
+    Ok([line.get(..before).unwrap_or_default(), target.as_slice(), rest, fields].concat())
 }
 
 struct Start<'a> {
@@ -46,6 +63,8 @@ struct Start<'a> {
     version: Version,
     /// Of an absolute-form target.
     authority: Option<Authority>,
+    /// Whether bytes of the target must be escaped.
+    escapes: bool,
 }
 
 impl<'a> Start<'a> {
@@ -75,15 +94,12 @@ impl<'a> Start<'a> {
         if target.len() > limits.uri_bytes.min(LONGEST_TARGET) {
             return Err(refuse(Cause::UriTooLong));
         }
-        let authority = match target {
-            [b'/', ..] => {
-                check_path_and_query(target)?;
-                None
-            }
-            b"*" if method == b"OPTIONS" => None,
-            _ => Some(absolute(target)?),
+        let (authority, escapes) = match target {
+            [b'/', ..] => (None, check_path_and_query(target)?),
+            b"*" if method == b"OPTIONS" => (None, false),
+            _ => absolute(target).map(|(authority, escapes)| (Some(authority), escapes))?,
         };
-        Ok(Self { method, target, version, authority })
+        Ok(Self { method, target, version, authority, escapes })
     }
 }
 
@@ -92,8 +108,8 @@ fn split_space(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((bytes.get(..at)?, bytes.get(at + 1..)?))
 }
 
-/// The authority of an absolute-form target.
-fn absolute(target: &[u8]) -> Result<Authority, Malformed> {
+/// The authority of an absolute-form target, and whether bytes behind it must be escaped.
+fn absolute(target: &[u8]) -> Result<(Authority, bool), Malformed> {
     let is =
         |prefix: &[u8]| target.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     let skip = if is(b"http://") {
@@ -106,27 +122,27 @@ fn absolute(target: &[u8]) -> Result<Authority, Malformed> {
     let rest = target.get(skip..).unwrap_or_default();
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-    check_path_and_query(path)?;
-    authority::parse(authority, "target")
+    let escapes = check_path_and_query(path)?;
+    Ok((authority::parse(authority, "target")?, escapes))
 }
 
 /// Refuses what has no place in a target, at least what the `http` crate refuses or drops, so that the server sees
-/// every head that the guard announces, as the guard saw it.
-fn check_path_and_query(bytes: &[u8]) -> Result<(), Malformed> {
+/// every head that the guard announces, as the guard saw it. Gives whether bytes must be escaped.
+fn check_path_and_query(bytes: &[u8]) -> Result<bool, Malformed> {
     let mut query = false;
+    let mut escapes = false;
     for &byte in bytes {
         match byte {
             b'?' => query = true,
             b'#' => return Err(Malformed::new(Cause::Fragment, "target")),
-            0x80.. => return Err(Malformed::new(Cause::NonAsciiTarget, "target")),
             0..0x20 | 0x7f => return Err(Malformed::new(Cause::ControlCharacter, "target")),
-            b' ' | b'<' | b'>' => return Err(Malformed::new(Cause::Target, "target")),
-            b'"' if query => return Err(Malformed::new(Cause::Target, "target")),
-            b'`' if !query => return Err(Malformed::new(Cause::Target, "target")),
+            b' ' => return Err(Malformed::new(Cause::Target, "target")),
+            byte if target::is_escaped(byte, query) => escapes = true,
+            0x80.. => return Err(Malformed::new(Cause::NonAsciiTarget, "target")),
             _ => {}
         }
     }
-    Ok(())
+    Ok(escapes)
 }
 
 #[derive(Default)]

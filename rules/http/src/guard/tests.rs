@@ -28,6 +28,10 @@ fn run_with(limits: HeadLimits, input: &[u8], piece: usize) -> Outcome {
                 Some(Event::Head(raw)) => {
                     outcome.heads.push(String::from_utf8(raw.request_line.to_vec()).unwrap())
                 }
+                Some(Event::Escaped(raw, bytes)) => {
+                    outcome.passed.extend_from_slice(&bytes);
+                    outcome.heads.push(String::from_utf8_lossy(&raw.request_line).into_owned());
+                }
                 Some(Event::Refuse(malformed)) => outcome.refused = Some(malformed.cause),
                 None => break,
             }
@@ -234,7 +238,7 @@ fn request_lines_have_one_form() {
         ("GET /a#b HTTP/1.1", Cause::Fragment),
         ("GET /a\0 HTTP/1.1", Cause::ControlCharacter),
         ("GET /é HTTP/1.1", Cause::NonAsciiTarget),
-        ("GET /?<script> HTTP/1.1", Cause::Target),
+        ("GET http://a/é HTTP/1.1", Cause::NonAsciiTarget),
     ] {
         assert_eq!(refused(&format!("{line}\r\nHost: a\r\n\r\n")), cause, "{line}");
     }
@@ -242,6 +246,36 @@ fn request_lines_have_one_form() {
     assert_eq!(refused("\nGET / HTTP/1.1\r\n"), Cause::BareLf);
     assert_eq!(refused("GET / HTTP/1.1\nHost: a\n\n"), Cause::BareLf);
     assert_eq!(refused("\x16\x03\x01"), Cause::StartLine);
+}
+
+#[test]
+fn bytes_that_can_mean_only_themselves_are_escaped_and_the_raw_head_keeps_them() {
+    for (sent, read) in [
+        ("/?q=<script>", "/?q=%3Cscript%3E"),
+        ("/?q=\"é\"", "/?q=%22%C3%A9%22"),
+        ("/a<b>`\"?`", "/a%3Cb%3E%60\"?`"),
+        ("http://a/x?<", "http://a/x?%3C"),
+    ] {
+        let request =
+            |target: &str| format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+        let two = format!("{}{}", request(sent), request("/next"));
+        let outcome = run(&two);
+        assert_eq!(outcome.heads, [format!("POST {sent} HTTP/1.1"), "POST /next HTTP/1.1".to_owned()]);
+        assert_eq!(String::from_utf8(outcome.passed).unwrap(), request(read) + &request("/next"));
+        assert_eq!(outcome.refused, None);
+    }
+    let outcome = run("\r\nGET /?< HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(outcome.passed, b"GET /?%3C HTTP/1.1\r\nHost: a\r\n\r\n", "the empty line before it is gone");
+}
+
+#[test]
+fn an_escaped_target_keeps_the_limit_at_under_and_over() {
+    let limits = HeadLimits { uri_bytes: 20, ..HeadLimits::default() };
+    // `/?` and an escape are 5 bytes.
+    for (more, refused) in [(14, None), (15, None), (16, Some(Cause::UriTooLong))] {
+        let head = format!("GET /?<{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(more));
+        assert_eq!(run_with(limits, head.as_bytes(), usize::MAX).refused, refused, "{more}");
+    }
 }
 
 #[test]
