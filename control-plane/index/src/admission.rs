@@ -151,7 +151,7 @@ fn waf_policy(document: &WafPolicy, index: &Index, errors: &mut Errors) {
     if errors.0.len() == before
         && let Some(rule_set) = index.rule_set(document)
     {
-        dry_compile(document.clone(), rule_set, errors);
+        dry_compile(document.clone(), &rule_set, errors);
     }
 }
 

@@ -20,6 +20,7 @@ mod problem;
 mod services;
 mod warnings;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use palisade_model::documents::{AuthorizationPolicy, Document, RuleSet, Selector, WafPolicy};
@@ -103,7 +104,7 @@ impl Index {
         policy.root_namespace.clone_from(&self.settings.root_namespace);
         policy.authorization = self.authorization(workload).cloned().collect();
         if let Some(waf) = self.waf(workload).next() {
-            policy.rule_sets = self.rule_set(waf).cloned().into_iter().collect();
+            policy.rule_sets = self.rule_set(waf).map(Cow::into_owned).into_iter().collect();
             policy.waf = vec![waf.clone()];
         }
         let gateways = gateways::of_workload(&self.inventory, workload);
@@ -132,10 +133,14 @@ impl Index {
         })
     }
 
-    fn rule_set(&self, policy: &WafPolicy) -> Option<&RuleSet> {
+    /// The document that a policy names, else the rule set that comes with Palisade if it asks for that.
+    fn rule_set(&self, policy: &WafPolicy) -> Option<Cow<'_, RuleSet>> {
         let own = policy.metadata.namespace.as_str();
         let (namespace, name) = policy.spec.rule_set.split_once('/').unwrap_or((own, &policy.spec.rule_set));
-        self.inventory.rule_sets.get(&(namespace.to_owned(), name.to_owned()))
+        match self.inventory.rule_sets.get(&(namespace.to_owned(), name.to_owned())) {
+            Some(rule_set) => Some(Cow::Borrowed(rule_set)),
+            None => palisade_loader::default_rules::wanted_by(policy).map(Cow::Owned),
+        }
     }
 
     fn applies(&self, namespace: &str, selector: Option<&Selector>, workload: &Workload) -> bool {

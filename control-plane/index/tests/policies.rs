@@ -251,6 +251,21 @@ proptest! {
     }
 }
 
+#[test]
+fn a_policy_may_name_the_rule_set_that_comes_with_palisade() {
+    let mut documents = demo();
+    documents.retain(|document| document.kind() != "WafPolicy" && document.kind() != "RuleSet");
+    documents.push(waf("shop/edge", json!({"ruleSet": "palisade-default"})));
+    let (index, problems) = build(documents.clone());
+    assert_eq!(problems, [], "nothing is missing");
+    let given = policy(&index, "payments").rule_sets;
+    assert_eq!(given, [palisade_loader::default_rules::rule_set("shop")]);
+    // A document of that name goes before it.
+    documents.push(rule_set("shop/palisade-default", "SecRuleEngine On"));
+    let given = policy(&clean(documents), "payments").rule_sets;
+    assert_eq!(given[0].spec.sources[0].text, "SecRuleEngine On");
+}
+
 /// The demo with conflicts, which must be settled the same way in any order.
 fn conflicting() -> Vec<Document> {
     let mut documents = demo();

@@ -18,11 +18,13 @@
 )]
 
 pub mod bootstrap;
+pub mod default_rules;
 pub mod documents;
 mod error;
 mod file;
 pub mod limits;
 pub mod policy_file;
+pub mod release;
 pub mod rule_set;
 mod version;
 mod yaml;

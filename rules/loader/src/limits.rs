@@ -20,3 +20,12 @@ pub const MAX_REPLAYED_NODES: usize = 4_096;
 
 /// Files that a pattern may take and entries of a directory that are looked at for one.
 pub const MAX_DIRECTORY_ENTRIES: usize = 10_000;
+
+/// Bytes of an archive of rule files, as it is packed. The whole of CRS 4.28 with its tests has 1 MB.
+pub const MAX_ARCHIVE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Bytes that an archive unpacks to, whatever of it is kept. CRS 4.28 with its tests has 9 MB.
+pub const MAX_UNPACKED_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Folders in folders of a release. The deepest of CRS is at 6.
+pub const MAX_RELEASE_DEPTH: usize = 16;

@@ -16,7 +16,7 @@ use crate::documents::check_version;
 use crate::file::read_text;
 use crate::limits::MAX_FILE_BYTES;
 use crate::yaml::{self, Text};
-use crate::{LoadError, rule_set, version_of};
+use crate::{LoadError, default_rules, rule_set, version_of};
 
 /// `apiVersion` of a policy file.
 pub const API_VERSION: &str = "palisade.dev/v1alpha1";
@@ -146,6 +146,7 @@ pub fn parse(file_name: &str, text: &str, directory: &Path) -> Result<PolicyFile
         written.rule_sets.push(rule_set);
         rule_set_directories.push(read_from);
     }
+    add_default_rules(&mut written);
     check(file_name, &written)?;
     let identity = written.identity.take().map(|identity| IdentityFiles {
         certificate: directory.join(identity.certificate),
@@ -190,6 +191,18 @@ impl RuleSetPath {
         let mut metadata = Metadata { name: self.name, ..Metadata::default() };
         metadata.namespace = self.namespace.unwrap_or_else(|| "default".to_owned());
         Ok((rule_set::read(&directory, &self.include, metadata)?, directory))
+    }
+}
+
+/// Adds the rule set that comes with Palisade for policies that ask for it, unless the file brings its own.
+fn add_default_rules(written: &mut Written) {
+    for wanted in written.waf.iter().filter_map(default_rules::wanted_by) {
+        let same = |set: &RuleSet| {
+            set.metadata.name == wanted.metadata.name && set.metadata.namespace == wanted.metadata.namespace
+        };
+        if !written.rule_sets.iter().any(same) {
+            written.rule_sets.push(wanted);
+        }
     }
 }
 

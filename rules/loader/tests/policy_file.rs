@@ -250,3 +250,18 @@ fn a_missing_file_a_directory_an_endless_file_text_that_is_none_and_a_long_one_a
     fs::write(path("longer"), padded(MAX_FILE_BYTES + 1)).unwrap();
     assert!(message("longer").contains("longer: 16777217 bytes; 16777216 are allowed"));
 }
+
+#[test]
+fn a_policy_file_may_name_the_rule_set_that_comes_with_palisade() {
+    let example = include_str!("../../../examples/protect.yaml");
+    let read = parse("protect.yaml", example, Path::new("/nowhere")).unwrap();
+    assert_eq!(read.policy.rule_sets, [palisade_loader::default_rules::rule_set("default")]);
+    // What is rendered has the text in it, and is read back as the same.
+    let again = parse("again.yaml", &render(&read.policy).unwrap(), Path::new("/nowhere")).unwrap();
+    assert_eq!(again.version, read.version);
+    // A rule set of that name in the file goes before it.
+    let own = "ruleSets:\n- apiVersion: palisade.dev/v1alpha1\n  kind: RuleSet\n  metadata: {name: palisade-default, \
+               namespace: default}\n  spec: {sources: [{name: a, text: SecRuleEngine On}]}\n";
+    let read = parse("own.yaml", &format!("{example}{own}"), Path::new("/nowhere")).unwrap();
+    assert_eq!((read.policy.rule_sets.len(), read.policy.rule_sets[0].spec.sources.len()), (1, 1));
+}
