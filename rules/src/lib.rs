@@ -29,4 +29,4 @@ pub use explain::Explanation;
 pub use permit::{Destination, Judgement, Permit, Refused, TcpPermit};
 pub use request::{BodyStage, Exchange, Feed, Step};
 pub use response::{ResponseBody, ResponseStage};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, State};

@@ -89,19 +89,6 @@ pub(crate) fn judge(
         }
         return Step::Forward(permit(head, destination, ResponseStage::unjudged(judgement)));
     };
-    judge_content(waf.clone(), connection, head, body, exchange, destination, judgement)
-}
-
-/// WAF phase 1, and phase 2 where there is no body to wait for.
-fn judge_content(
-    waf: Waf,
-    connection: &Connection,
-    head: RequestHead,
-    body: BodyKind,
-    exchange: Exchange,
-    destination: Destination,
-    mut judgement: Judgement,
-) -> Step {
     let mut transaction = palisade_waf::Transaction::begin(
         waf.engine.clone(),
         connection,
@@ -109,6 +96,20 @@ fn judge_content(
         exchange.time_ms,
         &exchange.reference,
     );
+    transaction.keep_in(&snapshot.state().collections);
+    judge_content(waf.clone(), transaction, connection.direction, head, body, destination, judgement)
+}
+
+/// WAF phase 1, and phase 2 where there is no body to wait for.
+fn judge_content(
+    waf: Waf,
+    mut transaction: palisade_waf::Transaction,
+    direction: Direction,
+    head: RequestHead,
+    body: BodyKind,
+    destination: Destination,
+    mut judgement: Judgement,
+) -> Step {
     if let Some(interruption) = transaction.request_headers() {
         return deny(&waf, interruption, transaction, judgement, Reason::WafRequest);
     }
@@ -124,7 +125,7 @@ fn judge_content(
             transaction,
             waf,
             judgement,
-            direction: connection.direction,
+            direction,
             limit,
             fed: 0,
             over: declared_over && limit.over == OverLimit::Reject,
@@ -144,7 +145,7 @@ fn judge_content(
     if let Some(interruption) = transaction.request_body(true) {
         return deny(&waf, interruption, transaction, judgement, Reason::WafRequest);
     }
-    let response = ResponseStage::judged(transaction, waf, judgement, connection.direction);
+    let response = ResponseStage::judged(transaction, waf, judgement, direction);
     Step::Forward(permit(head, destination, response))
 }
 

@@ -6,17 +6,35 @@ use palisade_model::{BodyKind, Connection, Denial, RequestHead};
 
 use crate::{Engine, Exchange, Step, TcpPermit, request};
 
+/// What outlives a transaction and every swap of engines. The proxy owns it; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// The WAF's persistent collections.
+    pub(crate) collections: Arc<palisade_waf::persistent::Collections>,
+}
+
 /// A pair of engines, swapped as one.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     enforced: Arc<Engine>,
     staged: Option<Arc<Engine>>,
+    state: State,
 }
 
 impl Snapshot {
     /// A snapshot of an enforced engine and perhaps a staged one.
     pub fn new(enforced: Arc<Engine>, staged: Option<Arc<Engine>>) -> Self {
-        Self { enforced, staged }
+        Self { enforced, staged, state: State::default() }
+    }
+
+    /// The same with what an earlier snapshot's transactions remember.
+    pub fn with_state(self, state: State) -> Self {
+        Self { state, ..self }
+    }
+
+    /// What outlives transactions.
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
     /// The engine that decides.

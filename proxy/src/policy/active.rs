@@ -27,7 +27,7 @@ pub struct Active {
 }
 
 impl Active {
-    /// Compiles a policy. `previous` lends what has not changed; `pools` keep upstream connections over swaps.
+    /// Compiles a policy. `previous` lends what has not changed and what transactions remember; `pools` keep upstream connections over swaps.
     pub fn compile(
         policy: Arc<Policy>,
         version: &str,
@@ -42,13 +42,15 @@ impl Active {
             .map(|cluster| (cluster.name.clone().into_boxed_str(), Arc::new(Cluster::new(cluster, pools))))
             .collect();
         let head_limits = HeadLimits::from(engine.limits());
-        let snapshot = Snapshot::new(Arc::new(engine), None);
+        let state = previous.map(|active| active.snapshot.state().clone()).unwrap_or_default();
+        let snapshot = Snapshot::new(Arc::new(engine), None).with_state(state);
         Ok(Self { snapshot, policy: Some(policy), head_limits, clusters })
     }
 
     /// The same with a staged engine, which records what it would have decided and decides nothing.
     pub fn stage(self, staged: Arc<Engine>) -> Self {
-        let snapshot = Snapshot::new(self.snapshot.enforced().clone(), Some(staged));
+        let state = self.snapshot.state().clone();
+        let snapshot = Snapshot::new(self.snapshot.enforced().clone(), Some(staged)).with_state(state);
         Self { snapshot, ..self }
     }
 

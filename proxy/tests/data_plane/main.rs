@@ -15,6 +15,7 @@ mod edge;
 mod framing;
 mod http2;
 mod mesh;
+mod persistence;
 mod plain;
 mod swap;
 mod telemetry;

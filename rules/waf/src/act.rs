@@ -18,6 +18,8 @@ impl Transaction {
                 }
                 Action::SetUser(text) => self.state.user_id = self.state.expand(text),
                 Action::SetSession(text) => self.state.session_id = self.state.expand(text),
+                Action::Open { collection, key } => self.open(*collection, key),
+                Action::Expire { collection, key, seconds } => self.expire(*collection, key, seconds),
                 Action::Control(control) => self.control(control),
             }
         }
@@ -27,6 +29,9 @@ impl Transaction {
         let pinned = &self.engine.settings.pinned;
         if collection == VariableKind::Tx && pinned.iter().any(|(name, _)| name.eq_ignore_ascii_case(key)) {
             return;
+        }
+        if let Some(value) = self.keep(collection, key, change) {
+            return self.state.set(collection, key, value);
         }
         match change {
             Change::To(value) => {

@@ -54,6 +54,10 @@ pub(crate) struct Settings {
     /// Media types of response bodies that are inspected, in lower case.
     pub(crate) response_types: Vec<String>,
     pub(crate) arguments_limit: usize,
+    /// `SecCollectionTimeout` in seconds.
+    pub(crate) collection_timeout: u64,
+    /// Whether a rule opens a record of a persistent collection.
+    pub(crate) keeps_records: bool,
     pub(crate) json_depth: usize,
     /// `TX` variables that the WafPolicy decides: set before the first rule, and no rule may change them.
     pub(crate) pinned: Vec<(Bytes, Bytes)>,
@@ -138,6 +142,10 @@ pub(crate) enum Action {
     SetUser(Macro),
     /// `setsid`
     SetSession(Macro),
+    /// `initcol`, and what `setsid`, `setuid` and `setrsc` do besides
+    Open { collection: VariableKind, key: Macro },
+    /// `expirevar`
+    Expire { collection: VariableKind, key: Macro, seconds: Macro },
     /// `ctl`
     Control(Control),
 }

@@ -42,6 +42,7 @@ mod facts;
 pub mod limits;
 mod macros;
 pub mod operators;
+pub mod persistent;
 mod prefilter;
 mod request_body;
 mod state;

@@ -18,7 +18,7 @@ pub(crate) struct State {
     pub(crate) facts: Facts,
     /// `TX`, captures included.
     pub(crate) tx: Store,
-    /// `GLOBAL`, `IP`, `SESSION`, `USER`, `RESOURCE`, `ENV`: they live as long as the transaction.
+    /// `GLOBAL`, `IP`, `SESSION`, `USER`, `RESOURCE`, `ENV`: what the transaction sees of them; see `crate::persistent`.
     pub(crate) local: [Store; 6],
     /// `USERID`, `SESSIONID`.
     pub(crate) user_id: Bytes,

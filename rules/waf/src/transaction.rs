@@ -17,6 +17,7 @@ use crate::audit::Audit;
 use crate::budget::WorkBudget;
 use crate::engine::Engine;
 use crate::facts::{Facts, ResponseFacts};
+use crate::persistent::Opened;
 use crate::prefilter::{Folding, Memo, Program};
 use crate::request_body::processor_of;
 use crate::state::State;
@@ -67,6 +68,8 @@ pub struct Transaction {
     pub(crate) removed_rules: BTreeSet<usize>,
     /// Targets that `ctl` removed, with the rules they were removed from.
     pub(crate) removed_targets: Vec<(Arc<[usize]>, Targets)>,
+    /// The records of persistent collections that are open.
+    pub(crate) opened: Opened,
     pub(crate) interruption: Option<Interruption>,
     pub(crate) matches: Vec<RuleMatch>,
     pub(crate) audit: Audit,
@@ -110,6 +113,7 @@ impl Transaction {
         }
         Self {
             mode: settings.mode,
+            opened: Opened::new(time_ms, settings.collection_timeout),
             audit: Audit::begin(&settings.audit),
             request_body_access: settings.request_body_access,
             response_body_access: settings.response_body_access,

@@ -28,7 +28,7 @@ fn what_cannot_be_done_is_refused_with_file_line_and_column() {
         ("SecRule ARGS \"@geoLookup\" \"id:1\"", "test.conf:1:", "geoLookup"),
         ("SecRule ARGS:/(/ \"@rx x\" \"id:1\"", "test.conf:1:9", ""),
         ("SecAction \"id:1,exec:/bin/true\"", "test.conf:1:", "exec"),
-        ("SecAction \"id:1,expirevar:ip.x=60\"", "test.conf:1:", "expirevar"),
+        ("SecAction \"id:1,deprecatevar:ip.x=1/60\"", "test.conf:1:", "deprecatevar"),
         ("SecAction \"id:1,msg:'%{GEO.X}'\"", "test.conf:1:", "GEO"),
         ("SecRuleScript /x.lua", "test.conf:1:1", "Lua"),
         ("SecRemoteRules key https://example.com", "test.conf:1:1", "SecRemoteRules"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use palisade_seclang::{
-    Action as Written, ActionKind, Control as WrittenControl, MacroText, SetVarOperation, Span,
+    Action as Written, ActionKind, Collection, Control as WrittenControl, MacroText, SetVarOperation, Span,
     Transformation, Variable, VariableKind,
 };
 
@@ -60,8 +60,30 @@ impl Compilation<'_> {
                     };
                     compiled.push(Action::Set { collection: VariableKind::Env, key, change });
                 }
-                ActionKind::SetUid(text) => compiled.push(Action::SetUser(self.text(text, action.span))),
-                ActionKind::SetSid(text) => compiled.push(Action::SetSession(self.text(text, action.span))),
+                ActionKind::SetUid(text) => {
+                    let key = self.text(text, action.span);
+                    compiled.push(Action::SetUser(key.clone()));
+                    compiled.push(Action::Open { collection: VariableKind::User, key });
+                }
+                ActionKind::SetSid(text) => {
+                    let key = self.text(text, action.span);
+                    compiled.push(Action::SetSession(key.clone()));
+                    compiled.push(Action::Open { collection: VariableKind::Session, key });
+                }
+                ActionKind::SetRsc(text) => {
+                    let key = self.text(text, action.span);
+                    compiled.push(Action::Open { collection: VariableKind::Resource, key });
+                }
+                ActionKind::InitCol { collection, key } => {
+                    let key = self.text(key, action.span);
+                    let collection = self.persistent(*collection, action.span);
+                    compiled.extend(collection.map(|collection| Action::Open { collection, key }));
+                }
+                ActionKind::ExpireVar { collection, key, seconds } => {
+                    let (key, seconds) = (self.text(key, action.span), self.text(seconds, action.span));
+                    let collection = self.persistent(*collection, action.span);
+                    compiled.extend(collection.map(|collection| Action::Expire { collection, key, seconds }));
+                }
                 ActionKind::Ctl(control) => {
                     compiled.extend(self.control(control, catalogue, action.span).map(Action::Control));
                 }
@@ -70,17 +92,23 @@ impl Compilation<'_> {
                 | ActionKind::Prepend(_)
                 | ActionKind::Proxy(_)
                 | ActionKind::Pause(_)
-                | ActionKind::ExpireVar { .. }
                 | ActionKind::DeprecateVar(_) => {
                     self.refuse(action.span, &format!("the action {} is not supported", action.kind.name()));
                 }
-                // Metadata, and what other functions here read. `initcol` and `setrsc` name collections that live as
-                // long as the transaction, so there is nothing to load. Matched bytes are never logged, so there is
-                // nothing to sanitise.
+                // Metadata, and what other functions here read.
                 _ => {}
             }
         }
         compiled
+    }
+
+    /// A collection that outlives transactions.
+    fn persistent(&mut self, collection: Collection, span: Span) -> Option<VariableKind> {
+        if collection == Collection::Tx {
+            self.refuse(span, "TX ends with the transaction; nothing in it is kept or expires");
+            return None;
+        }
+        VariableKind::find(collection.name())
     }
 
     fn change(&mut self, operation: &SetVarOperation, span: Span) -> Change {

@@ -102,6 +102,7 @@ impl Engine {
             }
             engine.rules.push(rule);
         }
+        engine.settings.keeps_records = rules::keep_records(&engine.rules);
         engine.settings.judges_body_errors = rules::judge_body_errors(&engine.rules);
         compilation.finish()?;
         Ok(engine)

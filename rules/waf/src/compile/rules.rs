@@ -14,7 +14,7 @@ use super::draft::{Draft, Drafts};
 use crate::audit;
 use crate::bodies::xml;
 use crate::collection::Collection;
-use crate::engine::{Flow, Link, Rule};
+use crate::engine::{Action, Flow, Link, Rule};
 use crate::limits::REGEX_BYTES;
 use crate::macros::Macro;
 use crate::operators::Operator;
@@ -185,4 +185,10 @@ pub(super) fn judge_body_errors(rules: &[Rule]) -> bool {
     links.flat_map(|link| &link.targets).any(|target| {
         matches!(target.variable, VariableKind::ReqbodyError | VariableKind::ReqbodyProcessorError)
     })
+}
+
+/// Whether a rule opens a record of a persistent collection.
+pub(super) fn keep_records(rules: &[Rule]) -> bool {
+    let actions = rules.iter().flat_map(|rule| &rule.links).flat_map(|link| &link.actions);
+    actions.into_iter().any(|action| matches!(action, Action::Open { .. }))
 }

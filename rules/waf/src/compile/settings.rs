@@ -12,6 +12,7 @@ use crate::audit;
 use crate::bodies::json;
 use crate::engine::Settings;
 use crate::limits::{ARGUMENTS, WORK_UNITS};
+use crate::persistent::TIMEOUT_SECONDS;
 
 /// Media types of response bodies that are inspected unless the rule set names others: ModSecurity's recommended
 /// list, and JSON, which is what today's services leak through.
@@ -38,6 +39,8 @@ pub(super) fn of(policy: &WafPolicySpec, modes: &Modes) -> Settings {
         response_body_access: policy.response_body.is_some(),
         response_types: RESPONSE_TYPES.map(str::to_owned).to_vec(),
         arguments_limit: ARGUMENTS,
+        collection_timeout: TIMEOUT_SECONDS,
+        keeps_records: false,
         json_depth: json::DEPTH_LIMIT,
         pinned,
         judges_body_errors: false,
@@ -59,6 +62,7 @@ pub(super) fn apply(settings: &mut Settings, setting: &Setting) -> Result<(), St
             settings.arguments_limit =
                 usize::try_from(*limit).map_or(ARGUMENTS, |limit| limit.min(ARGUMENTS));
         }
+        S::SecCollectionTimeout(seconds) => settings.collection_timeout = *seconds,
         S::SecRequestBodyJsonDepthLimit(depth) => {
             let depth = usize::try_from(*depth).unwrap_or(usize::MAX);
             settings.json_depth = depth.min(json::DEPTH_LIMIT);

@@ -448,6 +448,8 @@ fn macros(rule: &Rule) -> impl Iterator<Item = &Macro> {
         Action::Set { key, change: Change::To(text) | Change::By(text, _), .. } => [Some(key), Some(text)],
         Action::Set { key, change: Change::Unset, .. } => [Some(key), None],
         Action::SetUser(text) | Action::SetSession(text) => [Some(text), None],
+        Action::Open { key, .. } => [Some(key), None],
+        Action::Expire { key, seconds, .. } => [Some(key), Some(seconds)],
         Action::Control(_) => [None, None],
     });
     let arguments = rule.links.iter().map(|link| &link.argument);
