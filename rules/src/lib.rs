@@ -13,6 +13,7 @@
 //! and reference ids are passed in. Which engine runs when is one table: [`stages`].
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod answer;
 mod engine;

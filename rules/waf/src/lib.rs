@@ -13,7 +13,7 @@
 //! fast path (`prefilter`): each distinct text is transformed and scanned once, and rules and values that cannot match
 //! are passed over. Tests hold the two against each other; [`Engine::compile_slow`] makes an engine without it.
 //! Promises: no I/O, no clock, no panic; matching in linear time; work and memory of a transaction are bounded by
-//! [`limits`]. Does not do: XPath beyond `/*` and `//@*`, persistent collections, Lua.
+//! [`limits`]. Does not do: XPath beyond `/*` and `//@*`, Lua.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

@@ -1,7 +1,6 @@
 //! Variables to values: what each variable holds, and which of its values a target selects.
 //!
 //! Scalars of the request are always there, if only as an empty text; those of the response appear with it.
-//! What is not kept (persistent collections) is there and empty, so that rule sets load.
 
 use std::sync::Arc;
 

@@ -104,6 +104,8 @@ fn what_the_table_calls_refused_is_refused_and_nothing_else() {
             "skipAfter" => "SecAction id:1,skipAfter:END\nSecMarker END".to_owned(),
             "ctl" => "SecAction id:1,ctl:ruleEngine=Off".to_owned(),
             "t" => "SecAction id:1,t:none".to_owned(),
+            // Of TX nothing expires.
+            "expirevar" => "SecAction id:1,expirevar:ip.a=1".to_owned(),
             "status" => "SecAction id:1,deny,status:403".to_owned(),
             _ => format!("SecAction \"id:1,{name}{value}\""),
         }
