@@ -2,7 +2,7 @@
 //! each proxy per request.
 //!
 //! nginx and its connector are the distribution's, with the distribution's libmodsecurity. Before it is measured, the
-//! error log of an nginx that logs more shows for each shape which rules fired; Palisade's records show the same.
+//! error log of an nginx that logs more shows for each shape which rules fired, and so does the audit log of a Palisade.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use palisade_tests::process::wait_until;
 use serde_json::Value;
 
 use super::{Effort, text};
@@ -18,6 +19,9 @@ use crate::bench::{cpu, peers};
 
 /// CRS's rule that refuses a request for its score.
 const BLOCKING_RULE: u64 = 949_110;
+
+/// CRS's rule that reports the score of a refused request.
+const REPORT: u64 = 980_170;
 
 /// The cost of one proxy for one shape.
 pub struct ProxyLeg {
@@ -42,8 +46,11 @@ pub fn compare(
     let mut command = Command::new(programs.join("bench-origin"));
     command.args(["--listen", &origin.to_string()]);
     let _origin = peers::start("origin", command, origin, dir)?;
-    let mut contenders =
-        vec![palisade(programs, dir, origin, Some(paranoia))?, palisade(programs, dir, origin, None)?];
+    palisade_fires(programs, dir, origin, paranoia, shapes)?;
+    let mut contenders = vec![
+        palisade(programs, dir, origin, "palisade+waf", Some(paranoia))?,
+        palisade(programs, dir, origin, "palisade", None)?,
+    ];
     match (peers::find("nginx"), module()) {
         (Some(nginx), Some(module)) => {
             let modsecurity = (module.as_path(), paranoia);
@@ -132,8 +139,13 @@ fn expected(shape: &Value, judge: &str, paranoia: u8) -> BTreeSet<u64> {
 }
 
 /// palisade-proxy with one worker, with CRS at a level or without a WAF.
-fn palisade(programs: &Path, dir: &Path, origin: SocketAddr, paranoia: Option<u8>) -> Result<Contender> {
-    let name = if paranoia.is_some() { "palisade+waf" } else { "palisade" };
+fn palisade(
+    programs: &Path,
+    dir: &Path,
+    origin: SocketAddr,
+    name: &str,
+    paranoia: Option<u8>,
+) -> Result<Contender> {
     let (listen, admin) = (peers::free_address()?, peers::free_address()?);
     let mut text = format!(
         "apiVersion: palisade.dev/v1alpha1\nkind: Policy\nworkload: {{namespace: bench, name: server}}\nadmin: \"{admin}\"\n\
@@ -141,19 +153,76 @@ fn palisade(programs: &Path, dir: &Path, origin: SocketAddr, paranoia: Option<u8
          routes: [{{name: all, listeners: [bench], backends: [{{cluster: origin}}]}}]\n\
          clusters: [{{name: origin, endpoints: [{{address: \"{origin}\"}}]}}]\n"
     );
+    let audited = name == CHECKED;
     if let Some(level) = paranoia {
+        let audit = if audited { "audit.conf, " } else { "" };
         text += &format!(
             "waf:\n- apiVersion: palisade.dev/v1alpha1\n  kind: WafPolicy\n  metadata: {{name: bench, namespace: bench}}\n  \
              spec: {{ruleSet: crs, paranoiaLevel: {level}}}\n\
              ruleSetPaths:\n- {{name: crs, namespace: bench, directory: rules, \
-             include: [base.conf, crs-setup.conf, \"rules/*.conf\"]}}\n"
+             include: [base.conf, {audit}crs-setup.conf, \"rules/*.conf\"]}}\n"
         );
     }
     let file = dir.join(format!("{name}.yaml"));
     std::fs::write(&file, text)?;
     let mut command = Command::new(programs.join("palisade-proxy"));
     command.arg("--policy").arg(&file).args(["--workers", "1"]);
+    if audited {
+        command.arg("--audit-log").arg(dir.join("audit.log"));
+    }
     peers::start(name, command, listen, dir)
+}
+
+/// The Palisade that says in its audit log which rules fired.
+const CHECKED: &str = "palisade-check";
+
+/// Shows in a Palisade with an audit log that the expected rules fire, and no other.
+fn palisade_fires(
+    programs: &Path,
+    dir: &Path,
+    origin: SocketAddr,
+    paranoia: u8,
+    shapes: &[Value],
+) -> Result<()> {
+    std::fs::write(dir.join("rules/audit.conf"), "SecAuditEngine On\nSecAuditLogParts ABHKZ\n")?;
+    let log = dir.join("audit.log");
+    let _ = std::fs::remove_file(&log);
+    let contender = palisade(programs, dir, origin, CHECKED, Some(paranoia))?;
+    for (number, shape) in shapes.iter().enumerate() {
+        let wanted = expected(shape, "palisade", paranoia);
+        once(programs, dir, contender.address, shape, wanted.contains(&BLOCKING_RULE))?;
+        let mut line = None;
+        wait_until("a line of the audit log", 10, || {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            line = text.lines().nth(number).filter(|_| text.ends_with('\n')).map(str::to_owned);
+            Ok(line.is_some())
+        })?;
+        let line: Value = serde_json::from_str(&line.unwrap_or_default())?;
+        let matches = line.get("K").and_then(Value::as_array).context("section K")?;
+        let ids = matches.iter().filter_map(|found| found.get("id").and_then(Value::as_u64));
+        // The report of the score asks to be left out of the audit log.
+        let fired: BTreeSet<u64> = ids.filter(|id| *id != REPORT).collect();
+        let wanted: BTreeSet<u64> = wanted.into_iter().filter(|id| *id != REPORT).collect();
+        ensure!(fired == wanted, "palisade, {}: fired {fired:?}, expected {wanted:?}", text(shape, "name"));
+    }
+    Ok(())
+}
+
+/// Sends a shape once and checks the status of the answer.
+fn once(programs: &Path, dir: &Path, address: SocketAddr, shape: &Value, refused: bool) -> Result<()> {
+    let name = text(shape, "name");
+    let file = dir.join(format!("{name}.json"));
+    std::fs::write(&file, shape.to_string())?;
+    let status = if refused { "403" } else { "200" };
+    let mut load = Command::new(programs.join("bench-load"));
+    load.args(["--target", &address.to_string(), "--connections", "1", "--requests", "1"]);
+    let output = load.args(["--expect", status, "--request"]).arg(&file).output()?;
+    let answer = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success() && answer.contains("\"wrong\":0"),
+        "{name}: the answer is not {status}: {answer}"
+    );
+    Ok(())
 }
 
 /// nginx's connector to libmodsecurity.
@@ -214,18 +283,8 @@ fn fires(
     for shape in shapes {
         let name = text(shape, "name");
         let wanted = expected(shape, "modsecurity", modsecurity.1);
-        let file = dir.join(format!("{name}.json"));
-        std::fs::write(&file, shape.to_string())?;
         let before = std::fs::metadata(&log).map_or(0, |file| file.len() as usize);
-        let status = if wanted.contains(&BLOCKING_RULE) { "403" } else { "200" };
-        let mut once = Command::new(programs.join("bench-load"));
-        once.args(["--target", &contender.address.to_string(), "--connections", "1", "--requests", "1"]);
-        let output = once.args(["--expect", status, "--request"]).arg(&file).output()?;
-        let answer = String::from_utf8_lossy(&output.stdout);
-        ensure!(
-            output.status.success() && answer.contains("\"wrong\":0"),
-            "nginx+modsec, {name}: not {status}: {answer}"
-        );
+        once(programs, dir, contender.address, shape, wanted.contains(&BLOCKING_RULE))?;
         let text = std::fs::read(&log).unwrap_or_default();
         let text = String::from_utf8_lossy(text.get(before..).unwrap_or_default()).into_owned();
         let fired: Result<BTreeSet<u64>> = text
