@@ -13,7 +13,7 @@ mod worst;
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use palisade_tests::process;
 
@@ -32,4 +32,11 @@ pub fn run(what: &str, arguments: &[String]) -> Result<bool> {
         }
         other => bail!("no bench is called {other:?}; there are: engine, proxy, waf, worst, memory, micro"),
     }
+}
+
+/// The value after a name.
+fn value<'a>(arguments: &'a [String], name: &str) -> Result<Option<&'a str>> {
+    let at = arguments.iter().position(|argument| argument == name);
+    let found = at.map(|at| arguments.get(at + 1).with_context(|| format!("{name} wants a value")));
+    Ok(found.transpose()?.map(String::as_str))
 }

@@ -6,10 +6,11 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use palisade_tests::process;
 
 use super::engine::build;
+use super::value;
 use super::waf::rules;
 
 /// Runs the search at both levels.
@@ -39,11 +40,4 @@ fn at_both_levels(program: &str, arguments: &[String], passed: &[String]) -> Res
         ensure!(command.status()?.success(), "{program} failed");
     }
     Ok(true)
-}
-
-/// The value after a name.
-fn value<'a>(arguments: &'a [String], name: &str) -> Result<Option<&'a str>> {
-    let at = arguments.iter().position(|argument| argument == name);
-    let found = at.map(|at| arguments.get(at + 1).with_context(|| format!("{name} wants a value")));
-    Ok(found.transpose()?.map(String::as_str))
 }

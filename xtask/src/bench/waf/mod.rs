@@ -2,21 +2,22 @@
 //!
 //! The same rules (OWASP CRS, paranoia levels 1 and 4), the same requests; all engines take turns, and the cheapest leg
 //! of each counts. Before anything is measured each engine must show for each request that the expected rules fire and
-//! no other. `--quick` for short legs, `--rules DIR` for CRS, `--in-process` without the proxies; with `--json` the last
-//! line is one JSON object.
+//! no other. `--quick` for short legs, `--rules DIR` for CRS, `--in-process` without the proxies, `--programs DIR` for
+//! programs that are built already; with `--json` the last line is one JSON object.
 
 mod engines;
 mod proxies;
 mod report;
 pub mod rules;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use palisade_tests::process;
 use serde_json::Value;
 
 use super::engine::build;
+use super::value;
 use engines::{Engine, Kind};
 
 /// How long and how often is measured.
@@ -78,15 +79,17 @@ struct Loaded {
 /// Runs the bench.
 pub fn run(arguments: &[String]) -> Result<bool> {
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
-    let named = arguments.iter().position(|argument| argument == "--rules");
-    let named = named.map(|at| arguments.get(at + 1).context("--rules DIR")).transpose()?;
+    let named = value(arguments, "--rules")?;
     let effort = if has("--quick") { QUICK } else { FULL };
     let root = process::root()?;
     let dir = root.join("target/bench/waf");
     std::fs::create_dir_all(&dir)?;
-    build(&["build", "--release", "--package", "palisade-benches", "--bin", "bench-waf"], &root)?;
-    let programs = root.join("target/release");
-    let rules = rules::prepare(&rules::find(named.map(String::as_str), &root)?, &dir)?;
+    let built = value(arguments, "--programs")?.map(PathBuf::from);
+    if built.is_none() {
+        build(&["build", "--release", "--package", "palisade-benches", "--bin", "bench-waf"], &root)?;
+    }
+    let programs = built.clone().unwrap_or_else(|| root.join("target/release"));
+    let rules = rules::prepare(&rules::find(named, &root)?, &dir)?;
     let shapes = shapes(&programs)?;
 
     let (kinds, missing) = engines::kinds(&dir);
@@ -104,10 +107,10 @@ pub fn run(arguments: &[String]) -> Result<bool> {
     }
     let mut legs = Vec::new();
     if !has("--in-process") {
-        build(
-            &["build", "--release", "--package", "palisade-benches", "--package", "palisade-proxy", "--bins"],
-            &root,
-        )?;
+        if built.is_none() {
+            let packages = ["--package", "palisade-benches", "--package", "palisade-proxy"];
+            build(&[["build", "--release", "--bins"].as_slice(), &packages].concat(), &root)?;
+        }
         let levels: &[u8] = if has("--quick") { &[1] } else { &rules::LEVELS };
         for paranoia in levels {
             legs.extend(proxies::compare(&programs, &dir, *paranoia, &shapes, effort)?);
