@@ -1,4 +1,5 @@
-//! The origin behind every proxy that is measured: answers each request with a fixed number of bytes.
+//! The origin behind every proxy that is measured: reads each request to its end and answers with a fixed
+//! number of bytes.
 
 #![forbid(unsafe_code)]
 
@@ -9,7 +10,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use clap::Parser;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -36,9 +37,14 @@ async fn main() -> Result<()> {
         stream.set_nodelay(true)?;
         let body = body.clone();
         tokio::spawn(async move {
-            let answer = service_fn(move |_: Request<Incoming>| {
+            let answer = service_fn(move |request: Request<Incoming>| {
                 let body = body.clone();
-                async move { Ok::<_, Infallible>(Response::new(Full::new(body))) }
+                async move {
+                    // An answer before the request's end would make the connection useless for the next one.
+                    let mut incoming = request.into_body();
+                    while let Some(Ok(_)) = incoming.frame().await {}
+                    Ok::<_, Infallible>(Response::new(Full::new(body)))
+                }
             });
             let _ = hyper::server::conn::http1::Builder::new()
                 .pipeline_flush(true)

@@ -2,8 +2,8 @@
 //!
 //! The same rules (OWASP CRS, paranoia levels 1 and 4), the same requests; all engines take turns, and the cheapest leg
 //! of each counts. Before anything is measured each engine must show for each request that the expected rules fire and
-//! no other. `--quick` for short legs, `--rules DIR` for CRS, `--in-process` without the proxies, `--programs DIR` for
-//! programs that are built already; with `--json` the last line is one JSON object.
+//! no other. `--quick` for short legs, `--rules DIR` for CRS, `--in-process` without the proxies, `--end-to-end` with them
+//! alone, `--programs DIR` for programs that are built already; with `--json` the last line is one JSON object.
 
 mod engines;
 mod proxies;
@@ -97,7 +97,8 @@ pub fn run(arguments: &[String]) -> Result<bool> {
         println!("{line}");
     }
     let (mut rows, mut loaded, mut floors) = (Vec::new(), Vec::new(), Vec::new());
-    for paranoia in rules::LEVELS {
+    let levels: &[u8] = if has("--end-to-end") { &[] } else { &rules::LEVELS };
+    for paranoia in levels.iter().copied() {
         let (mut measured, engines, floor) =
             in_process(&programs, &kinds, &rules, paranoia, &shapes, effort)?;
         report::engines(paranoia, &measured, &engines, &floor);
