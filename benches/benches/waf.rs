@@ -51,6 +51,7 @@ fn policy() -> WafPolicySpec {
         exclusions: Vec::new(),
         request_body: BodyLimit { max_bytes: 128 * 1024, over: Default::default() },
         response_body: None,
+        bodies: Default::default(),
     }
 }
 

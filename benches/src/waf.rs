@@ -38,6 +38,7 @@ pub fn policy(paranoia: u8) -> WafPolicySpec {
         exclusions: Vec::new(),
         request_body: BodyLimit { max_bytes: 128 * 1024, over: Default::default() },
         response_body: None,
+        bodies: Default::default(),
     }
 }
 

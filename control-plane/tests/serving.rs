@@ -273,6 +273,7 @@ fn denial(reference: &str, claimed: &str) -> RequestRecord {
         staged: None,
         matches: Vec::new(),
         inspection: Inspection::None,
+        response_inspection: Inspection::None,
         response: None,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use palisade_authz::{AuthorizationEngine, AuthorizationError, Decision};
 use palisade_http::routes::{RouteError, RouteTable};
-use palisade_model::documents::{BodyLimit, Mode, RuleSet, WafPolicy};
+use palisade_model::documents::{BodyLimit, BodyReading, Mode, RuleSet, WafPolicy};
 use palisade_model::policy::FEATURES;
 use palisade_model::{Connection, Denial, Direction, Limits, Policy, Reason, WorkloadId};
 
@@ -67,6 +67,10 @@ pub(crate) struct Waf {
 impl Waf {
     pub(crate) fn request_limit(&self) -> BodyLimit {
         self.policy.spec.request_body
+    }
+
+    pub(crate) fn bodies(&self) -> BodyReading {
+        self.policy.spec.bodies
     }
 
     pub(crate) fn response_limit(&self) -> Option<BodyLimit> {

@@ -132,6 +132,7 @@ pub fn connection(snapshot: &Snapshot, connection: &Connection) -> Explanation {
         matches: Vec::new(),
         inspection: palisade_model::record::Inspection::Uninspected { why: "tcp".to_owned() },
         audit: None,
+        response_inspection: palisade_model::record::Inspection::None,
     };
     finish(engine, verdict, authorization.as_ref(), stages, judgement)
 }

@@ -28,6 +28,6 @@ pub use answer::{Answer, LOCATION_BYTES};
 pub use engine::{CompileError, Engine};
 pub use explain::Explanation;
 pub use permit::{Destination, Judgement, Permit, Refused, TcpPermit};
-pub use request::{BodyStage, Exchange, Feed, Step};
+pub use request::{BodyStage, Exchange, Feed, HEAVY_BYTES, Step};
 pub use response::{ResponseBody, ResponseStage};
 pub use snapshot::{Snapshot, State};

@@ -87,6 +87,8 @@ pub struct Judgement {
     pub matches: Vec<RuleMatch>,
     /// How much of the request body was seen.
     pub inspection: Inspection,
+    /// How much of the response body was seen.
+    pub response_inspection: Inspection,
     /// What the audit log is told; none if no WAF judged.
     pub audit: Option<AuditTrail>,
 }

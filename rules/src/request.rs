@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use palisade_authz::Decision;
-use palisade_model::documents::{BodyLimit, OverLimit};
+use palisade_model::documents::{BodyLimit, BodyReading, OverLimit, Streams};
 use palisade_model::record::{Inspection, VerdictFacts};
 use palisade_model::{BodyKind, Connection, Denial, Direction, Reason, RequestHead, RuleId};
 use palisade_waf::InterruptionKind;
@@ -13,6 +13,10 @@ use crate::answer::Answer;
 use crate::engine::{Engine, Waf};
 use crate::stages::{self, Stage};
 use crate::{Destination, Judgement, Permit, Refused, ResponseStage, Snapshot};
+
+/// Bodies from this size on take long to judge: the Core Rule Set takes some milliseconds for 16 KiB, and a thread's
+/// hand-over a few microseconds. A packed body may come to any size.
+pub const HEAVY_BYTES: usize = 16 * 1024;
 
 /// What a pure engine cannot know of an exchange.
 #[derive(Clone, Debug)]
@@ -78,6 +82,7 @@ pub(crate) fn judge(
         matches: Vec::new(),
         inspection: Inspection::None,
         audit: None,
+        response_inspection: Inspection::None,
     };
     let destination = match judge_head(engine, connection, &head) {
         Ok(destination) => destination,
@@ -110,13 +115,27 @@ fn judge_content(
     destination: Destination,
     mut judgement: Judgement,
 ) -> Step {
+    if matches!(Streaming::of(&head), Some(Streaming::Grpc)) && waf.bodies().grpc == Streams::Uninspected {
+        transaction.admit_content_type();
+    }
     if let Some(interruption) = transaction.request_headers() {
         return deny(&waf, interruption, transaction, judgement, Reason::WafRequest);
     }
-    let streaming = streams(&head);
+    let streaming = Streaming::of(&head);
+    if let Some(streaming) = streaming
+        && streaming.choice(&waf.bodies()) == Streams::Reject
+    {
+        return refuse_stream(streaming, transaction, judgement);
+    }
+    if streaming.is_none()
+        && body != BodyKind::Empty
+        && let Some(interruption) = transaction.refuse_request_body()
+    {
+        return deny(&waf, interruption, transaction, judgement, Reason::WafRequest);
+    }
     let limit = waf.request_limit();
-    if let (Some(why), true) = (streaming, body != BodyKind::Empty) {
-        judgement.inspection = Inspection::Uninspected { why: why.into() };
+    if let (Some(streaming), true) = (streaming, body != BodyKind::Empty) {
+        judgement.inspection = Inspection::Uninspected { why: streaming.as_str().into() };
     } else if body != BodyKind::Empty && transaction.wants_request_body() {
         let declared_over = matches!(body, BodyKind::Length(length) if length > limit.max_bytes as u64);
         let stage = BodyStage {
@@ -158,6 +177,11 @@ impl BodyStage {
     /// How many bytes will be held at most.
     pub fn limit(&self) -> usize {
         self.limit.max_bytes
+    }
+
+    /// Whether judging `held` bytes may take long, so that other requests should not wait for it.
+    pub fn is_heavy(&self, held: usize) -> bool {
+        held >= HEAVY_BYTES || self.transaction.request_body_is_packed()
     }
 
     /// Feeds the next piece of the body, in order.
@@ -266,20 +290,58 @@ fn waf_of(engine: &Engine, direction: Direction) -> Option<&Waf> {
 }
 
 /// What is judged on the head and never held whole.
-fn streams(head: &RequestHead) -> Option<&'static str> {
-    if head.upgrade.is_some() {
-        return Some("upgrade");
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Streaming {
+    /// An upgrade; WebSocket is the only one the guard lets through.
+    Upgrade,
+    /// gRPC.
+    Grpc,
+}
+
+impl Streaming {
+    fn of(head: &RequestHead) -> Option<Self> {
+        if head.upgrade.is_some() {
+            return Some(Self::Upgrade);
+        }
+        // gRPC is HTTP/2 with one content type. Elsewhere the word is an attempt to be passed over unread.
+        let mut types = head.headers.get_all(http::header::CONTENT_TYPE).iter();
+        let (Some(content_type), None, http::Version::HTTP_2) = (types.next(), types.next(), head.version)
+        else {
+            return None;
+        };
+        let content_type = content_type.as_bytes();
+        let essence = content_type.split(|byte| *byte == b';' || *byte == b' ').next()?;
+        let grpc = essence.eq_ignore_ascii_case(b"application/grpc")
+            || essence.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc+"));
+        grpc.then_some(Self::Grpc)
     }
-    // gRPC is HTTP/2 with one content type. Elsewhere the word is an attempt to be passed over unread.
-    let mut types = head.headers.get_all(http::header::CONTENT_TYPE).iter();
-    let (Some(content_type), None, http::Version::HTTP_2) = (types.next(), types.next(), head.version) else {
-        return None;
-    };
-    let content_type = content_type.as_bytes();
-    let essence = content_type.split(|byte| *byte == b';' || *byte == b' ').next()?;
-    let grpc = essence.eq_ignore_ascii_case(b"application/grpc")
-        || essence.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc+"));
-    grpc.then_some("grpc")
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Upgrade => "upgrade",
+            Self::Grpc => "grpc",
+        }
+    }
+
+    /// What the policy says of it.
+    fn choice(self, bodies: &BodyReading) -> Streams {
+        match self {
+            Self::Upgrade => bodies.web_sockets,
+            Self::Grpc => bodies.grpc,
+        }
+    }
+}
+
+/// Refuses what would pass unread.
+fn refuse_stream(
+    streaming: Streaming,
+    mut transaction: palisade_waf::Transaction,
+    mut judgement: Judgement,
+) -> Step {
+    judgement.close(&mut transaction);
+    let text = format!("the policy permits nothing that passes uninspected ({})", streaming.as_str());
+    let denial = Denial::new(Reason::WafRequest, None, text);
+    Step::Deny(Box::new(Refused { denial, answer: Answer::Status, judgement }))
 }
 
 fn permit(head: RequestHead, destination: Destination, response: ResponseStage) -> Permit {
@@ -310,7 +372,14 @@ pub(crate) fn refused(
             (reason, Some(RuleId::Waf { rule_set: waf.name.to_string(), id: interruption.rule }))
         }
         InterruptionKind::WorkBudget => (Reason::WorkBudget, None),
-        InterruptionKind::BodyMalformed => (Reason::BodyMalformed, None),
+        // Whatever is wrong with a response is not the client's fault.
+        _ if reason == Reason::WafResponse => {
+            let answer = Answer::of(&interruption);
+            let denial = Denial::new(reason, None, interruption.explanation);
+            return Box::new(Refused { denial, answer, judgement });
+        }
+        InterruptionKind::BodyMalformed | InterruptionKind::BodyUnsupported => (Reason::BodyMalformed, None),
+        InterruptionKind::BodyTooLarge => (Reason::BodyTooLarge, None),
     };
     let answer = Answer::of(&interruption);
     let status =

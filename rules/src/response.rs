@@ -1,12 +1,12 @@
 //! The response's part of a transaction.
 
-use palisade_model::documents::{BodyLimit, OverLimit};
+use palisade_model::documents::{BodyLimit, OverLimit, Streams};
 use palisade_model::record::Inspection;
 use palisade_model::{Denial, Direction, Reason, ResponseHead};
 
 use crate::answer::Answer;
 use crate::engine::Waf;
-use crate::request::refused;
+use crate::request::{HEAVY_BYTES, refused};
 use crate::stages::{self, Stage};
 use crate::{Feed, Judgement, Refused};
 
@@ -58,8 +58,25 @@ impl ResponseStage {
     pub fn head(&mut self, head: &ResponseHead) -> Result<ResponseBody, Box<Refused>> {
         let Some(mut judge) = self.judge.take() else { return Ok(ResponseBody::Stream) };
         let mut interruption = judge.transaction.response_headers(head);
-        let hold =
-            judge.waf.response_limit().is_some() && judge.transaction.wants_response_body() && !streams(head);
+        let streaming = streams(head);
+        if interruption.is_none()
+            && streaming == Some(EVENT_STREAM)
+            && judge.waf.bodies().event_streams == Streams::Reject
+        {
+            let text = "the policy permits nothing that passes uninspected (event-stream)";
+            self.judgement.close(&mut judge.transaction);
+            let denial = Denial::new(Reason::WafResponse, None, text);
+            return Err(Box::new(Refused {
+                denial,
+                answer: Answer::Status,
+                judgement: self.judgement.clone(),
+            }));
+        }
+        if let Some(why) = streaming {
+            self.judgement.response_inspection = Inspection::Uninspected { why: why.to_owned() };
+        }
+        let wanted = judge.waf.response_limit().is_some() && judge.transaction.wants_response_body();
+        let hold = wanted && streaming.is_none();
         if interruption.is_none() && !hold {
             interruption = judge.transaction.response_body(true);
         }
@@ -76,6 +93,12 @@ impl ResponseStage {
         let limit = judge.limit.max_bytes;
         self.judge = Some(judge);
         Ok(if hold { ResponseBody::Hold(limit) } else { ResponseBody::Stream })
+    }
+
+    /// Whether judging `held` bytes may take long, so that other requests should not wait for it.
+    pub fn is_heavy(&self, held: usize) -> bool {
+        held >= HEAVY_BYTES
+            || self.judge.as_ref().is_some_and(|judge| judge.transaction.response_body_is_packed())
     }
 
     /// Feeds the next piece of a held body.
@@ -113,6 +136,9 @@ impl ResponseStage {
                 judgement: self.judgement.clone(),
             }));
         }
+        let bytes = judge.fed as u64;
+        self.judgement.response_inspection =
+            if complete { Inspection::Full { bytes } } else { Inspection::Prefix { bytes } };
         if let Some(interruption) = judge.transaction.response_body(complete) {
             let Judge { transaction, waf, .. } = *judge;
             return Err(refused(
@@ -141,11 +167,15 @@ impl ResponseStage {
     }
 }
 
-/// Responses that have no end to wait for.
-fn streams(head: &ResponseHead) -> bool {
-    let Some(value) = head.headers.get(http::header::CONTENT_TYPE) else { return false };
+const EVENT_STREAM: &str = "event-stream";
+
+/// Why a response has no end to wait for, if it has none.
+fn streams(head: &ResponseHead) -> Option<&'static str> {
+    let value = head.headers.get(http::header::CONTENT_TYPE)?;
     let essence = value.as_bytes().split(|byte| *byte == b';' || *byte == b' ').next().unwrap_or_default();
+    if essence.eq_ignore_ascii_case(b"text/event-stream") {
+        return Some(EVENT_STREAM);
+    }
     let grpc = b"application/grpc".as_slice();
-    essence.eq_ignore_ascii_case(b"text/event-stream")
-        || essence.get(..grpc.len()).is_some_and(|start| start.eq_ignore_ascii_case(grpc))
+    essence.get(..grpc.len()).is_some_and(|start| start.eq_ignore_ascii_case(grpc)).then_some("grpc")
 }

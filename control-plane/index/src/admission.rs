@@ -110,6 +110,7 @@ fn rule_set(document: &RuleSet, errors: &mut Errors) {
             exclusions: Vec::new(),
             request_body: body,
             response_body: None,
+            bodies: Default::default(),
         },
     };
     dry_compile(probe, document, errors);

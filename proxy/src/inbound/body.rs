@@ -21,10 +21,6 @@ use crate::limits::Hold;
 use crate::plane::Plane;
 use crate::policy::Active;
 
-/// Bodies from this size on are judged off the reactor: the Core Rule Set takes some milliseconds for 16 KiB, and a
-/// thread's hand-over a few microseconds.
-pub const OFF_REACTOR_BYTES: usize = 16 * 1024;
-
 /// Pieces on hold.
 #[derive(Debug)]
 struct Pieces {
@@ -91,7 +87,7 @@ pub async fn gate(
 }
 
 async fn judge(stage: Box<BodyStage>, bytes: usize) -> Result<Permit, Refusal> {
-    let verdict = if bytes < OFF_REACTOR_BYTES {
+    let verdict = if !stage.is_heavy(bytes) {
         stage.finish()
     } else {
         match tokio::task::spawn_blocking(move || stage.finish()).await {
@@ -154,7 +150,7 @@ pub async fn hold_response(
 type Judged = (ResponseStage, Result<(), Box<Refused>>);
 
 async fn judge_response(mut stage: ResponseStage, complete: bool, bytes: usize) -> Result<Judged, Refusal> {
-    if bytes < OFF_REACTOR_BYTES {
+    if !stage.is_heavy(bytes) {
         let verdict = stage.body(complete);
         return Ok((stage, verdict));
     }

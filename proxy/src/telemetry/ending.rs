@@ -266,9 +266,12 @@ impl Ending {
             Some(refusal) => VerdictFacts::Deny(denial_of(refusal)),
             None => VerdictFacts::Permit,
         };
-        let (policy_version, staged, matches, inspection) = match judgement {
-            Some(facts) => (facts.policy_version, facts.staged, facts.matches, facts.inspection),
-            None => (self.active.version().clone(), None, Vec::new(), Inspection::None),
+        let (policy_version, staged, matches, inspection, response_inspection) = match judgement {
+            Some(facts) => {
+                let Judgement { policy_version, staged, matches, inspection, response_inspection } = facts;
+                (policy_version, staged, matches, inspection, response_inspection)
+            }
+            None => (self.active.version().clone(), None, Vec::new(), Inspection::None, Inspection::None),
         };
         RequestRecord {
             version: RECORD_VERSION,
@@ -282,6 +285,7 @@ impl Ending {
             staged,
             matches,
             inspection,
+            response_inspection,
             response: Some(response),
         }
     }

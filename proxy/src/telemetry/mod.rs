@@ -139,6 +139,7 @@ impl Telemetry {
             staged: None,
             matches: Vec::new(),
             inspection: Inspection::None,
+            response_inspection: Inspection::None,
             response: None,
         });
     }
@@ -160,6 +161,7 @@ impl Telemetry {
             staged: None,
             matches: Vec::new(),
             inspection: Inspection::Uninspected { why: "tcp".into() },
+            response_inspection: Inspection::None,
             response: Some(response),
         });
     }

@@ -37,6 +37,9 @@ pub const DRAIN_TIMEOUT_MS: u64 = 25_000;
 pub const INSPECTED_BODY_BYTES: usize = 128 * 1024;
 /// Bytes of a response body that are held for inspection (ModSecurity's recommended SecResponseBodyLimit).
 pub const INSPECTED_RESPONSE_BYTES: usize = 512 * 1024;
+/// Bytes of the longest form with files. Its files are not held, so that this bounds time, not memory; longer uploads are
+/// made in pieces.
+pub const UPLOAD_BYTES: u64 = 1024 * 1024 * 1024;
 /// Bytes of bodies one process holds at once, over all requests.
 pub const BUFFERED_BYTES: usize = 64 * 1024 * 1024;
 

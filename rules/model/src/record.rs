@@ -36,6 +36,9 @@ pub struct RequestRecord {
     pub matches: Vec<RuleMatch>,
     /// How much of the body the verdict has seen.
     pub inspection: Inspection,
+    /// How much of the response's body the verdict has seen.
+    #[serde(default)]
+    pub response_inspection: Inspection,
     /// What came back.
     pub response: Option<ResponseFacts>,
 }

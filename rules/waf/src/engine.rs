@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use palisade_model::audit::{AuditEngine, AuditParts, AuditSettings};
+use palisade_model::documents::{BodyLimit, BodyReading};
 use palisade_seclang::{
     Allow, BodyProcessor, EngineMode, PartsChange, Phase, Severity, Transformation, VariableKind,
 };
@@ -51,6 +52,9 @@ pub(crate) struct Settings {
     pub(crate) mode: EngineMode,
     pub(crate) request_body_access: bool,
     pub(crate) response_body_access: bool,
+    pub(crate) request_limit: BodyLimit,
+    pub(crate) response_limit: Option<BodyLimit>,
+    pub(crate) bodies: BodyReading,
     /// Media types of response bodies that are inspected, in lower case.
     pub(crate) response_types: Vec<String>,
     pub(crate) arguments_limit: usize,

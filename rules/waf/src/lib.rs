@@ -45,6 +45,7 @@ pub mod operators;
 pub mod persistent;
 mod prefilter;
 mod request_body;
+mod response_body;
 mod state;
 pub mod trace;
 mod transaction;

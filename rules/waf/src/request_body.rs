@@ -1,66 +1,269 @@
-//! The request body: which processor reads it, and what it comes to.
+//! The request body: how it is unpacked and decoded, which processor reads it, and what it comes to.
 //!
-//! Promises: a body that is cut off by the policy's limit is not malformed; what was read before an error is judged.
-//! Does not know what rules ask.
+//! Promises: what is judged is what the application will read, while the original bytes are sent on; a body that is cut
+//! off by the policy's limit is not malformed; what was read before an error is judged. Does not know what rules ask.
 
 use bytes::Bytes;
+use palisade_model::documents::{OverLimit, Unknown};
+use palisade_seclang::EngineMode;
 
+use crate::bodies::charset::{self, Charset};
+use crate::bodies::coding::{self, Coding, Decoded, End};
 use crate::bodies::{Pair, json, multipart, urlencoded, xml};
 use crate::collection::Collection;
 use crate::facts::MultipartFacts;
-use crate::transaction::{InterruptionKind, Transaction};
+use crate::transaction::{Interruption, InterruptionKind, Transaction};
+
+/// The Core Rule Set's rule "content type is not allowed by policy". Its list is one for the whole rule set and does not
+/// know gRPC; where the WafPolicy permits gRPC it has the last word.
+const CONTENT_TYPE_RULES: [u64; 1] = [920_420];
+
+/// What a head says of its body's form.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    codings: Result<Vec<Coding>, &'static str>,
+    charset: Charset,
+}
+
+impl Declared {
+    fn of(headers: &Collection) -> Self {
+        let encodings = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"));
+        let content_type = headers.first(b"content-type").map(Bytes::as_ref).unwrap_or_default();
+        Self {
+            codings: coding::codings(encodings.map(|(_, value)| value.as_ref())),
+            charset: charset::declared(content_type),
+        }
+    }
+}
 
 impl Transaction {
-    /// Gives the body to its processor.
-    pub(crate) fn read_request_body(&mut self, body: Bytes, complete: bool) {
-        let facts = &mut self.state.facts;
-        facts.body.length = body.len();
-        if body.is_empty() {
-            return;
+    fn declared(&self) -> &Declared {
+        self.declared.get_or_init(|| Declared::of(&self.state.facts.request.headers))
+    }
+
+    fn has_processor(&self) -> bool {
+        matches!(self.state.facts.body.processor.as_ref(), b"URLENCODED" | b"JSON" | b"MULTIPART" | b"XML")
+    }
+
+    /// Whether a request body is wanted for phase 2 (SecRequestBodyAccess, ctl:requestBodyAccess, the policy).
+    pub fn wants_request_body(&self) -> bool {
+        self.request_body_uninspected().is_none()
+    }
+
+    /// Why a request body is not inspected; none if it is.
+    pub fn request_body_uninspected(&self) -> Option<&'static str> {
+        if self.mode == EngineMode::Off {
+            return Some("the rule engine is off");
         }
-        let room = self.engine.settings.arguments_limit.saturating_sub(facts.request.args_get.len());
-        let mut over_limit = false;
-        let mut keep = self.force_request_body;
-        match facts.body.processor.as_ref() {
-            b"URLENCODED" => {
-                let read = urlencoded::parse(&body, urlencoded::SEPARATOR, room);
-                over_limit = read.over_limit;
-                facts.request.urlencoded_error |= read.invalid_encoding;
-                facts.body.args_post = collection(read.pairs);
-                keep = true;
-            }
-            b"JSON" => {
-                let read = json::parse(&body, room, self.engine.settings.json_depth);
-                over_limit = read.over_limit;
-                // What is cut off is not malformed.
-                facts.body.error = read.error.filter(|_| complete).map(|error| error.to_string());
-                facts.body.args_post = collection(read.pairs);
-            }
-            b"MULTIPART" => {
-                let content_type = facts.request.headers.first(b"content-type").cloned().unwrap_or_default();
-                let parts = room.min(multipart::PARTS_LIMIT);
-                let mut read = multipart::parse(&content_type, &body, parts, complete);
-                over_limit = read.over_limit;
-                facts.body.error = read.error.map(|error| format!("multipart: {error}"));
-                facts.body.args_post = collection(std::mem::take(&mut read.fields));
-                facts.body.multipart = Some(MultipartFacts::new(read));
-            }
-            b"XML" => {
-                let read = xml::parse(&body, room);
-                over_limit = read.over_limit;
-                // What is cut off is not malformed.
-                facts.body.error = read.error.filter(|_| complete).map(|error| error.to_string());
-                facts.body.xml.push(xml::TEXT_PATH, read.text);
-                for (_, value) in read.attributes {
-                    facts.body.xml.push(xml::ATTRIBUTES_PATH, value);
-                }
+        if self.allowed.is_some() {
+            return Some("a rule allows the request");
+        }
+        if !self.request_body_access {
+            return Some("request body access is off");
+        }
+        let bodies = &self.engine.settings.bodies;
+        match (&self.declared().codings, self.declared().charset) {
+            (Err(why), _) if bodies.unknown_encodings == Unknown::Uninspected => return Some(why),
+            (_, Charset::Unknown(why)) if bodies.unknown_charsets == Unknown::Uninspected => {
+                return Some(why);
             }
             _ => {}
         }
-        facts.body.text = keep.then_some(body);
+        let unread = !self.force_request_body && !self.has_processor();
+        (unread && bodies.unknown_types == Unknown::Uninspected)
+            .then_some("no body processor takes its content type")
+    }
+
+    /// Refuses a body by what its head says of it: of a type, encoding or charset that is not read, where the policy
+    /// says reject. To be asked after phase 1, before the body is read.
+    pub fn refuse_request_body(&mut self) -> Option<Interruption> {
+        if !self.wants_request_body() {
+            return None;
+        }
+        let bodies = &self.engine.settings.bodies;
+        let why = match (&self.declared().codings, self.declared().charset) {
+            (Err(why), _) if bodies.unknown_encodings == Unknown::Reject => *why,
+            (_, Charset::Unknown(why)) if bodies.unknown_charsets == Unknown::Reject => why,
+            _ if bodies.unknown_types == Unknown::Reject
+                && !self.has_processor()
+                && !self.force_request_body =>
+            {
+                "no body processor takes its content type"
+            }
+            _ => return None,
+        };
+        self.interrupt_for(InterruptionKind::BodyUnsupported, &format!("the body cannot be read: {why}"));
+        self.interruption.clone()
+    }
+
+    /// Takes the Core Rule Set's list of content types out of force for this transaction, because the policy admits the
+    /// one it has. To be called before phase 1.
+    pub fn admit_content_type(&mut self) {
+        let rules = self.engine.rules.iter().enumerate();
+        let found = rules.filter(|(_, rule)| CONTENT_TYPE_RULES.contains(&rule.id)).map(|(index, _)| index);
+        self.removed_rules.extend(found);
+    }
+
+    /// Whether unpacking the body may take longer than its length tells.
+    pub fn request_body_is_packed(&self) -> bool {
+        self.declared().codings.as_ref().is_ok_and(|codings| !codings.is_empty())
+    }
+
+    /// A piece of the request body. The caller keeps to the policy's limit.
+    pub fn request_body_feed(&mut self, bytes: &[u8]) {
+        if self.wants_request_body() {
+            self.held.extend_from_slice(bytes);
+        }
+    }
+
+    /// Gives the body to its processor.
+    pub(crate) fn read_request_body(&mut self, wire: Bytes, complete: bool) {
+        if wire.is_empty() {
+            return;
+        }
+        let Some((body, complete)) = self.unpack_request(wire, complete) else { return };
+        self.state.facts.body.truncated = !complete;
+        self.state.facts.body.length = body.len();
+        let (body, charset) = self.decode_request(body, complete);
+        let packed = self.declared().codings.is_err();
+        let room =
+            self.engine.settings.arguments_limit.saturating_sub(self.state.facts.request.args_get.len());
+        let mut keep = self.force_request_body;
+        let over_limit = match self.state.facts.body.processor.as_ref() {
+            // What could not be unpacked is no form of anything.
+            _ if packed => {
+                keep = true;
+                false
+            }
+            b"URLENCODED" => {
+                keep = true;
+                self.read_form(&body, charset, room)
+            }
+            b"JSON" => self.read_json(&body, charset, room, complete),
+            b"MULTIPART" => self.read_multipart(&body, charset, room, complete),
+            b"XML" => self.read_xml(&body, charset, room, complete),
+            _ => {
+                keep = true;
+                false
+            }
+        };
+        self.state.facts.body.text = keep.then_some(body);
         if over_limit {
             self.interrupt_for(InterruptionKind::WorkBudget, "the request has more arguments than the limit");
         }
+    }
+
+    /// Undoes the body's content encodings; none if that is not possible and the transaction ends.
+    fn unpack_request(&mut self, wire: Bytes, complete: bool) -> Option<(Bytes, bool)> {
+        let codings = match &self.declared().codings {
+            Ok(codings) if !codings.is_empty() => codings,
+            _ => return Some((wire, complete)),
+        };
+        let limit = self.engine.settings.request_limit;
+        let Decoded { bytes, end } = coding::decode(codings, &wire, limit.max_bytes);
+        let (kind, why) = match end {
+            End::Whole => return Some((Bytes::from(bytes), complete)),
+            End::Cut if !complete => return Some((Bytes::from(bytes), false)),
+            End::Over if limit.over == OverLimit::InspectPrefix => return Some((Bytes::from(bytes), false)),
+            End::Over => {
+                (InterruptionKind::BodyTooLarge, "the body unpacks to more than the policy inspects")
+            }
+            End::Bomb => (InterruptionKind::BodyMalformed, "the body unpacks to too many times its length"),
+            End::Cut => (InterruptionKind::BodyMalformed, "the body ends before its compressed data does"),
+            End::Fault(why) => (InterruptionKind::BodyMalformed, why),
+        };
+        self.interrupt_for(kind, why);
+        // Where nothing may be refused, what was unpacked is still judged.
+        self.interruption.is_none().then(|| (Bytes::from(bytes), false))
+    }
+
+    /// The body as UTF-8 where its syntax needs it, and the charset of its values.
+    fn decode_request(&mut self, body: Bytes, complete: bool) -> (Bytes, Charset) {
+        let charset = self.declared().charset;
+        match charset.body(&body, complete) {
+            Ok(Some(text)) => return (Bytes::from(text), Charset::Utf8),
+            Ok(None) => {}
+            Err(why) if self.engine.settings.bodies.unknown_charsets == Unknown::Reject => {
+                self.state.facts.body.error = Some(why.to_owned());
+            }
+            Err(_) => {}
+        }
+        (body, charset)
+    }
+
+    fn read_form(&mut self, body: &[u8], charset: Charset, room: usize) -> bool {
+        let facts = &mut self.state.facts;
+        let mut read = urlencoded::parse(body, urlencoded::SEPARATOR, room);
+        facts.request.urlencoded_error |= read.invalid_encoding;
+        for (name, value) in &mut read.pairs {
+            decode(name, charset);
+            decode(value, charset);
+        }
+        facts.body.args_post = collection(read.pairs);
+        read.over_limit
+    }
+
+    fn read_json(&mut self, body: &[u8], charset: Charset, room: usize, complete: bool) -> bool {
+        let read = json::parse(&charset.text(body), room, self.engine.settings.json_depth);
+        // What is cut off is not malformed.
+        self.body_error(read.error.filter(|_| complete).map(|error| error.to_string()));
+        self.state.facts.body.args_post = collection(read.pairs);
+        read.over_limit
+    }
+
+    fn read_multipart(&mut self, body: &[u8], charset: Charset, room: usize, complete: bool) -> bool {
+        let content_type =
+            self.state.facts.request.headers.first(b"content-type").cloned().unwrap_or_default();
+        let mut read = multipart::parse(&content_type, body, room.min(multipart::PARTS_LIMIT), complete);
+        self.body_error(read.error.map(|error| format!("multipart: {error}")));
+        // RFC 7578 §4.6: a field of this name declares the charset of all.
+        let named = read.fields.iter().find(|(name, _)| name == b"_charset_");
+        let charset = named.map_or(charset, |(_, value)| charset::named(value));
+        if !matches!(charset, Charset::Utf8 | Charset::Ascii(_))
+            && self.engine.settings.bodies.unknown_charsets == Unknown::Reject
+        {
+            self.body_error(Some(
+                "multipart: the charset of its fields is not one that is decoded".to_owned(),
+            ));
+        }
+        for (name, value) in &mut read.fields {
+            decode(name, charset);
+            decode(value, charset);
+        }
+        self.state.facts.body.args_post = collection(std::mem::take(&mut read.fields));
+        let over_limit = read.over_limit;
+        self.state.facts.body.multipart = Some(MultipartFacts::new(read));
+        over_limit
+    }
+
+    fn read_xml(&mut self, body: &[u8], charset: Charset, room: usize, complete: bool) -> bool {
+        let read = match self.declared().charset {
+            Charset::Wide(_) => xml::parse_decoded(body, room),
+            _ => xml::parse(&charset.text(body), room),
+        };
+        // What is cut off is not malformed.
+        self.body_error(read.error.filter(|_| complete).map(|error| error.to_string()));
+        let facts = &mut self.state.facts.body;
+        facts.xml.push(xml::TEXT_PATH, read.text);
+        for (_, value) in read.attributes {
+            facts.xml.push(xml::ATTRIBUTES_PATH, value);
+        }
+        read.over_limit
+    }
+
+    /// Remembers why the body is not what its head declares; the first reason stays.
+    fn body_error(&mut self, error: Option<String>) {
+        let known = &mut self.state.facts.body.error;
+        if known.is_none() {
+            *known = error;
+        }
+    }
+}
+
+/// Decodes a name or value in place.
+fn decode(bytes: &mut Vec<u8>, charset: Charset) {
+    if let std::borrow::Cow::Owned(text) = charset.text(bytes) {
+        *bytes = text;
     }
 }
 

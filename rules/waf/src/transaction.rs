@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::facts::{Facts, ResponseFacts};
 use crate::persistent::Opened;
 use crate::prefilter::{Folding, Memo, Program};
-use crate::request_body::processor_of;
+use crate::request_body::{Declared, processor_of};
 use crate::state::State;
 use crate::trace::Trace;
 use crate::values::Target;
@@ -36,6 +36,10 @@ pub enum InterruptionKind {
     WorkBudget,
     /// The body is not what its head declares, and no rule judges that.
     BodyMalformed,
+    /// The body is of a form that is not read, and the policy refuses those.
+    BodyUnsupported,
+    /// The body unpacks to more than the policy inspects.
+    BodyTooLarge,
 }
 
 /// A transaction was ended.
@@ -79,7 +83,10 @@ pub struct Transaction {
     pub(crate) memo: Memo,
     /// See [`Transaction::keep_trace`].
     pub(crate) trace: Option<Box<Trace>>,
-    held: BytesMut,
+    /// What was fed of the body that comes next.
+    pub(crate) held: BytesMut,
+    /// What the head says of the body's form.
+    pub(crate) declared: OnceLock<Declared>,
 }
 
 impl fmt::Debug for Transaction {
@@ -129,6 +136,7 @@ impl Transaction {
             trace: None,
             folding: Folding::NotBegun,
             held: BytesMut::new(),
+            declared: OnceLock::new(),
         }
     }
 
@@ -141,39 +149,6 @@ impl Transaction {
             );
         }
         self.run(Phase::RequestHeaders)
-    }
-
-    /// Whether a request body is wanted for phase 2 (SecRequestBodyAccess, ctl:requestBodyAccess, and a processor or
-    /// a rule that takes it).
-    pub fn wants_request_body(&self) -> bool {
-        self.request_body_uninspected().is_none()
-    }
-
-    /// Why a request body is not inspected; none if it is.
-    pub fn request_body_uninspected(&self) -> Option<&'static str> {
-        if self.mode == EngineMode::Off {
-            return Some("the rule engine is off");
-        }
-        if self.allowed.is_some() {
-            return Some("a rule allows the request");
-        }
-        if !self.request_body_access {
-            return Some("request body access is off");
-        }
-        if self.force_request_body {
-            return None;
-        }
-        match self.state.facts.body.processor.as_ref() {
-            b"URLENCODED" | b"JSON" | b"MULTIPART" | b"XML" => None,
-            _ => Some("no body processor takes its content type"),
-        }
-    }
-
-    /// A piece of the request body. The caller keeps to the policy's limit.
-    pub fn request_body_feed(&mut self, bytes: &[u8]) {
-        if self.wants_request_body() {
-            self.held.extend_from_slice(bytes);
-        }
     }
 
     /// Phase 2. `complete`: whether the whole body was fed.
@@ -215,16 +190,6 @@ impl Transaction {
         }
     }
 
-    /// Phase 4. `complete`: whether the whole body was fed.
-    pub fn response_body(&mut self, complete: bool) -> Option<Interruption> {
-        let body = self.held.split().freeze();
-        if let Some(response) = &mut self.state.facts.response {
-            response.truncated = !complete;
-            response.body = (!body.is_empty()).then_some(body);
-        }
-        self.run(Phase::ResponseBody)
-    }
-
     /// Phase 5; always runs.
     pub fn logging(&mut self) {
         self.run(Phase::Logging);
@@ -248,6 +213,8 @@ impl Transaction {
         }
         let status = match kind {
             InterruptionKind::BodyMalformed => StatusCode::BAD_REQUEST,
+            InterruptionKind::BodyUnsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            InterruptionKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             InterruptionKind::Rule | InterruptionKind::WorkBudget => StatusCode::SERVICE_UNAVAILABLE,
         };
         let explanation = why.to_owned();
@@ -285,6 +252,7 @@ mod tests {
             exclusions: Vec::new(),
             request_body: BodyLimit::RESPONSE,
             response_body: None,
+            bodies: Default::default(),
         };
         let mut engine = Engine::compile(&set, &policy).unwrap();
         engine.settings.work_units = units;

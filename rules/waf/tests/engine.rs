@@ -429,10 +429,10 @@ fn bodies_are_read_by_their_type() {
             &[2],
         ),
         passes(
-            "an unread type",
-            "SecRule REQUEST_BODY \"@rx .\" \"id:1,pass\"",
+            "a type that no processor takes",
+            "SecRule REQUEST_BODY \"@streq x\" \"id:1,pass\"\nSecRule &ARGS_POST \"@eq 0\" \"id:2,pass\"",
             post("/", "text/plain", "x"),
-            &[],
+            &[1, 2],
         ),
         passes(
             "an empty JSON body is no error",

@@ -1,8 +1,8 @@
 //! `WafPolicy`.
 
 use palisade_model::documents::{
-    BodyLimit, Exclusion, GroupMode, Metadata, Mode, OverLimit, Selector, Thresholds, WafPolicy,
-    WafPolicySpec,
+    BodyLimit, BodyReading, Exclusion, GroupMode, Metadata, Mode, OverLimit, Selector, Streams, Thresholds,
+    Unknown, WafPolicy, WafPolicySpec,
 };
 
 use super::{Converted, FromProto, ToProto, Within, each, expect_constant, fault, number, required};
@@ -31,6 +31,7 @@ impl ToProto for WafPolicy {
             exclusions: spec.exclusions.iter().cloned().map(exclusion_to_proto).collect(),
             request_body: Some(limit_to_proto(spec.request_body).within("requestBody")?),
             response_body: spec.response_body.map(limit_to_proto).transpose().within("responseBody")?,
+            bodies: (!spec.bodies.is_default()).then(|| reading_to_proto(spec.bodies)),
         })
     }
 }
@@ -50,6 +51,7 @@ impl FromProto for WafPolicy {
             exclusions,
             request_body,
             response_body,
+            bodies,
         } = message;
         if rule_set.is_empty() {
             return Err(fault("rule_set", "is empty"));
@@ -70,6 +72,7 @@ impl FromProto for WafPolicy {
                 request_body: limit_from_proto(required("request_body", request_body)?)
                     .within("request_body")?,
                 response_body: response_body.map(limit_from_proto).transpose().within("response_body")?,
+                bodies: bodies.map(reading_from_proto).transpose().within("bodies")?.unwrap_or_default(),
             },
         })
     }
@@ -130,4 +133,58 @@ fn limit_from_proto(limit: pb::BodyLimit) -> Converted<BodyLimit> {
         }
     };
     Ok(BodyLimit { max_bytes: number("max_bytes", limit.max_bytes)?, over })
+}
+
+fn reading_to_proto(bodies: BodyReading) -> pb::BodyReading {
+    let BodyReading { unknown_types, unknown_encodings, unknown_charsets, .. } = bodies;
+    let BodyReading { grpc, event_streams, web_sockets, upload_bytes, .. } = bodies;
+    let unknown = |unknown: Unknown| -> i32 {
+        match unknown {
+            Unknown::Reject => pb::UnknownBody::Reject,
+            Unknown::InspectRaw => pb::UnknownBody::InspectRaw,
+            Unknown::Uninspected => pb::UnknownBody::Uninspected,
+        }
+        .into()
+    };
+    let streams = |streams: Streams| -> i32 {
+        match streams {
+            Streams::Uninspected => pb::StreamedBody::Uninspected,
+            Streams::Reject => pb::StreamedBody::Reject,
+        }
+        .into()
+    };
+    pb::BodyReading {
+        unknown_types: unknown(unknown_types),
+        unknown_encodings: unknown(unknown_encodings),
+        unknown_charsets: unknown(unknown_charsets),
+        grpc: streams(grpc),
+        event_streams: streams(event_streams),
+        web_sockets: streams(web_sockets),
+        upload_bytes,
+    }
+}
+
+fn reading_from_proto(bodies: pb::BodyReading) -> Converted<BodyReading> {
+    let refused =
+        |field: &str, value: i32| Err(fault(field, format!("{value} is not a choice this version knows")));
+    let unknown = |field: &str, value: i32| match pb::UnknownBody::try_from(value) {
+        Ok(pb::UnknownBody::Reject) => Ok(Unknown::Reject),
+        Ok(pb::UnknownBody::InspectRaw) => Ok(Unknown::InspectRaw),
+        Ok(pb::UnknownBody::Uninspected) => Ok(Unknown::Uninspected),
+        Ok(pb::UnknownBody::Unspecified) | Err(_) => refused(field, value).map(|()| Unknown::Reject),
+    };
+    let streams = |field: &str, value: i32| match pb::StreamedBody::try_from(value) {
+        Ok(pb::StreamedBody::Uninspected) => Ok(Streams::Uninspected),
+        Ok(pb::StreamedBody::Reject) => Ok(Streams::Reject),
+        Ok(pb::StreamedBody::Unspecified) | Err(_) => refused(field, value).map(|()| Streams::Reject),
+    };
+    Ok(BodyReading {
+        unknown_types: unknown("unknown_types", bodies.unknown_types)?,
+        unknown_encodings: unknown("unknown_encodings", bodies.unknown_encodings)?,
+        unknown_charsets: unknown("unknown_charsets", bodies.unknown_charsets)?,
+        grpc: streams("grpc", bodies.grpc)?,
+        event_streams: streams("event_streams", bodies.event_streams)?,
+        web_sockets: streams("web_sockets", bodies.web_sockets)?,
+        upload_bytes: bodies.upload_bytes,
+    })
 }

@@ -812,6 +812,9 @@ pub struct WafPolicy {
     /// How much of a response body is held and judged; absent: none.
     #[prost(message, optional, tag = "10")]
     pub response_body: ::core::option::Option<BodyLimit>,
+    /// How bodies are read; absent: the defaults. A policy that sets it requires the feature waf-bodies/v1.
+    #[prost(message, optional, tag = "12")]
+    pub bodies: ::core::option::Option<BodyReading>,
 }
 impl ::prost::Name for WafPolicy {
     const NAME: &'static str = "WafPolicy";
@@ -909,6 +912,41 @@ impl ::prost::Name for BodyLimit {
         "type.googleapis.com/palisade.v1.BodyLimit".into()
     }
 }
+/// How bodies are read, and what becomes of those that are not.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BodyReading {
+    /// Bodies whose content type no body processor takes.
+    #[prost(enumeration = "UnknownBody", tag = "1")]
+    pub unknown_types: i32,
+    /// Bodies with a content encoding that is not decoded.
+    #[prost(enumeration = "UnknownBody", tag = "2")]
+    pub unknown_encodings: i32,
+    /// Bodies in a charset that is not decoded.
+    #[prost(enumeration = "UnknownBody", tag = "3")]
+    pub unknown_charsets: i32,
+    /// gRPC calls.
+    #[prost(enumeration = "StreamedBody", tag = "4")]
+    pub grpc: i32,
+    /// Responses of server-sent events.
+    #[prost(enumeration = "StreamedBody", tag = "5")]
+    pub event_streams: i32,
+    /// Upgrades to WebSocket.
+    #[prost(enumeration = "StreamedBody", tag = "6")]
+    pub web_sockets: i32,
+    /// Bytes of the longest form with files; 0: its files count like everything else.
+    #[prost(uint64, tag = "7")]
+    pub upload_bytes: u64,
+}
+impl ::prost::Name for BodyReading {
+    const NAME: &'static str = "BodyReading";
+    const PACKAGE: &'static str = "palisade.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "palisade.v1.BodyReading".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/palisade.v1.BodyReading".into()
+    }
+}
 /// What matching rules do. Unspecified is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -973,6 +1011,74 @@ impl OverLimit {
             "OVER_LIMIT_UNSPECIFIED" => Some(Self::Unspecified),
             "OVER_LIMIT_REJECT" => Some(Self::Reject),
             "OVER_LIMIT_INSPECT_PREFIX" => Some(Self::InspectPrefix),
+            _ => None,
+        }
+    }
+}
+/// What becomes of a body that cannot be read. Unspecified is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum UnknownBody {
+    Unspecified = 0,
+    /// Refused.
+    Reject = 1,
+    /// Judged as the bytes it is.
+    InspectRaw = 2,
+    /// Streamed; the record says so.
+    Uninspected = 3,
+}
+impl UnknownBody {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "UNKNOWN_BODY_UNSPECIFIED",
+            Self::Reject => "UNKNOWN_BODY_REJECT",
+            Self::InspectRaw => "UNKNOWN_BODY_INSPECT_RAW",
+            Self::Uninspected => "UNKNOWN_BODY_UNINSPECTED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "UNKNOWN_BODY_UNSPECIFIED" => Some(Self::Unspecified),
+            "UNKNOWN_BODY_REJECT" => Some(Self::Reject),
+            "UNKNOWN_BODY_INSPECT_RAW" => Some(Self::InspectRaw),
+            "UNKNOWN_BODY_UNINSPECTED" => Some(Self::Uninspected),
+            _ => None,
+        }
+    }
+}
+/// What becomes of messages that have no end to wait for. Unspecified is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum StreamedBody {
+    Unspecified = 0,
+    /// Streamed; the record says so.
+    Uninspected = 1,
+    /// Refused.
+    Reject = 2,
+}
+impl StreamedBody {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "STREAMED_BODY_UNSPECIFIED",
+            Self::Uninspected => "STREAMED_BODY_UNINSPECTED",
+            Self::Reject => "STREAMED_BODY_REJECT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "STREAMED_BODY_UNSPECIFIED" => Some(Self::Unspecified),
+            "STREAMED_BODY_UNINSPECTED" => Some(Self::Uninspected),
+            "STREAMED_BODY_REJECT" => Some(Self::Reject),
             _ => None,
         }
     }

@@ -70,6 +70,15 @@ pub(crate) fn full_policy(workload: WorkloadId) -> Policy {
             exclusions: vec![Exclusion { ids: Some("1-2".into()), tag: None, target: Some("ARGS:x".into()) }],
             request_body: BodyLimit { max_bytes: 0, over },
             response_body: Some(BodyLimit::RESPONSE),
+            bodies: BodyReading {
+                unknown_types: Unknown::Uninspected,
+                unknown_encodings: Unknown::InspectRaw,
+                unknown_charsets: Unknown::Reject,
+                grpc: Streams::Reject,
+                event_streams: Streams::Uninspected,
+                web_sockets: Streams::Reject,
+                upload_bytes: 7,
+            },
         },
     };
     let cluster = |name: &str, protocol, tls| Cluster {

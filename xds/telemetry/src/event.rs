@@ -118,6 +118,9 @@ impl Event {
         let matches: Vec<_> = record.matches.iter().take(EVENT_MATCHES).map(as_json).collect();
         attributes.push(json("palisade.waf.matches", Value::Array(matches)));
         flatten("palisade.inspection", &record.inspection, &mut attributes);
+        if record.response_inspection != Inspection::None {
+            attributes.push(json("palisade.response.inspection", as_json(&record.response_inspection)));
+        }
         LogRecord {
             time_unix_nano: time,
             observed_time_unix_nano: time,
@@ -159,6 +162,9 @@ impl Event {
             staged: attributes.take_optional("palisade.staged")?,
             matches: bounded("palisade.waf.matches", EVENT_MATCHES, &mut attributes)?,
             inspection: attributes.gather::<Inspection>("palisade.inspection")?,
+            response_inspection: attributes
+                .take_optional("palisade.response.inspection")?
+                .unwrap_or_default(),
             response: response(&mut attributes)?,
         };
         let trace = TraceContext::from_ids(&log.trace_id, &log.span_id, log.flags);

@@ -113,6 +113,7 @@ fn record(number: u64) -> RequestRecord {
         staged: None,
         matches: Vec::new(),
         inspection: Inspection::None,
+        response_inspection: Inspection::None,
         response: None,
     }
 }

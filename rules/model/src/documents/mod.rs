@@ -29,7 +29,8 @@ pub use inventory::{
 };
 pub use rule_set::{RuleSet, RuleSetSpec, SourceFile};
 pub use waf_policy::{
-    BodyLimit, Exclusion, GroupMode, Mode, OverLimit, Thresholds, WafPolicy, WafPolicySpec,
+    BodyLimit, BodyReading, Exclusion, GroupMode, Mode, OverLimit, Streams, Thresholds, Unknown, WafPolicy,
+    WafPolicySpec,
 };
 
 /// `metadata` of every document.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Metadata, Selector};
-use crate::limits::{INSPECTED_BODY_BYTES, INSPECTED_RESPONSE_BYTES};
+use crate::limits::{INSPECTED_BODY_BYTES, INSPECTED_RESPONSE_BYTES, UPLOAD_BYTES};
 
 /// The document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,9 @@ pub struct WafPolicySpec {
     /// How much of a response body is held and judged. Absent: response bodies are not inspected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_body: Option<BodyLimit>,
+    /// How bodies are read, and what becomes of those that are not.
+    #[serde(default, skip_serializing_if = "BodyReading::is_default")]
+    pub bodies: BodyReading,
 }
 
 /// What matching rules do.
@@ -132,4 +135,70 @@ fn request_limit() -> BodyLimit {
 impl BodyLimit {
     /// The default for responses: the first part is judged, since a long download is not an attack.
     pub const RESPONSE: Self = Self { max_bytes: INSPECTED_RESPONSE_BYTES, over: OverLimit::InspectPrefix };
+}
+
+/// How bodies are read, and what becomes of those that are not. The defaults are safe: what is not understood is
+/// judged as the bytes it is, or refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct BodyReading {
+    /// Bodies without a content type, or with one that no body processor takes.
+    pub unknown_types: Unknown,
+    /// Bodies with a content encoding other than gzip, deflate, br and zstd.
+    pub unknown_encodings: Unknown,
+    /// Bodies in a charset that cannot be decoded.
+    pub unknown_charsets: Unknown,
+    /// gRPC calls, whose messages are not read.
+    pub grpc: Streams,
+    /// Responses of type `text/event-stream`, whose events are not read.
+    pub event_streams: Streams,
+    /// Upgrades to WebSocket, whose messages are not read.
+    pub web_sockets: Streams,
+    /// Bytes of the longest form with files. The bytes of its files pass without being held, all else of it counts
+    /// toward `requestBody`. 0: its files count like everything else.
+    pub upload_bytes: u64,
+}
+
+/// What becomes of a body that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Unknown {
+    /// It is refused.
+    Reject,
+    /// It is judged as the bytes it is (`REQUEST_BODY`).
+    InspectRaw,
+    /// It is streamed, and the record says so.
+    Uninspected,
+}
+
+/// What becomes of messages that have no end to wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Streams {
+    /// Their head is judged, they are streamed, and the record says so.
+    #[default]
+    Uninspected,
+    /// They are refused.
+    Reject,
+}
+
+impl Default for BodyReading {
+    fn default() -> Self {
+        Self {
+            unknown_types: Unknown::InspectRaw,
+            unknown_encodings: Unknown::Reject,
+            unknown_charsets: Unknown::Reject,
+            grpc: Streams::Uninspected,
+            event_streams: Streams::Uninspected,
+            web_sockets: Streams::Uninspected,
+            upload_bytes: UPLOAD_BYTES,
+        }
+    }
+}
+
+impl BodyReading {
+    /// Whether it says nothing that is not the default.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }

@@ -1,6 +1,8 @@
 //! Body and query parsers: bytes → named values. Each is one pass, bounded, and answers flags instead of failing where
 //! ModSecurity goes on.
 
+pub mod charset;
+pub mod coding;
 pub mod cookies;
 pub mod json;
 pub mod multipart;

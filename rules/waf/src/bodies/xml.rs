@@ -6,6 +6,7 @@
 //! error is kept, so that rules see it. Namespaces are not resolved.
 
 use super::Pair;
+use super::charset::{self, Charset};
 
 #[cfg(test)]
 mod tests;
@@ -42,10 +43,46 @@ pub struct XmlError {
     pub reason: &'static str,
 }
 
-/// Reads a document of at most `attributes` attributes.
+/// Reads a document of at most `attributes` attributes. UTF-16 shows by its mark; an encoding that keeps ASCII is decoded
+/// as the XML declaration names it.
 pub fn parse(input: &[u8], attributes: usize) -> Document {
-    let mut reader =
-        Reader { input, at: 0, open: Vec::new(), rooted: false, attributes, document: Document::default() };
+    match input {
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => match charset::named(b"utf-16").body(input, true) {
+            Ok(Some(text)) => parse_decoded(&text, attributes),
+            Ok(None) | Err(_) => read(input, attributes, false),
+        },
+        _ => match encoding(input).map(charset::named) {
+            Some(charset @ Charset::Ascii(_)) => read(&charset.text(input), attributes, false),
+            _ => read(input, attributes, false),
+        },
+    }
+}
+
+/// Reads a document that was in UTF-16 or UTF-32 and is UTF-8 now, whatever its declaration says.
+pub fn parse_decoded(input: &[u8], attributes: usize) -> Document {
+    read(input, attributes, true)
+}
+
+/// The encoding that the XML declaration names.
+fn encoding(input: &[u8]) -> Option<&[u8]> {
+    let declaration = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input).strip_prefix(b"<?xml")?;
+    let declaration = declaration.get(..memchr::memmem::find(declaration, b"?>")?)?;
+    let value = declaration.get(memchr::memmem::find(declaration, b"encoding")? + b"encoding".len()..)?;
+    let value = value.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+    let (quote, value) = value.split_first()?;
+    value.get(..memchr::memchr(*quote, value)?)
+}
+
+fn read(input: &[u8], attributes: usize, wide: bool) -> Document {
+    let mut reader = Reader {
+        input,
+        at: 0,
+        open: Vec::new(),
+        rooted: false,
+        wide,
+        attributes,
+        document: Document::default(),
+    };
     let read = match std::str::from_utf8(input) {
         Ok(_) => reader.run(),
         Err(error) => {
@@ -82,6 +119,8 @@ struct Reader<'a> {
     open: Vec<&'a [u8]>,
     /// Whether the root was seen.
     rooted: bool,
+    /// Whether the text was UTF-16 or UTF-32.
+    wide: bool,
     attributes: usize,
     document: Document,
 }
@@ -140,19 +179,25 @@ impl<'a> Reader<'a> {
         length
     }
 
-    /// `<?xml …?>`: only its encoding matters.
+    /// `<?xml …?>`: only its encoding matters. By now the text is UTF-8; an encoding that was not decoded means that
+    /// another reader would find another document.
     fn declaration(&mut self) -> Result<(), Stop> {
         let start = self.at;
-        let declaration = self.until(b"?>", "the XML declaration has no end")?.to_ascii_lowercase();
-        let Some(at) = memchr::memmem::find(&declaration, b"encoding") else { return Ok(()) };
-        let value = declaration.get(at + b"encoding".len()..).unwrap_or_default();
-        let value: Vec<u8> =
-            value.iter().copied().filter(|byte| !is_white(*byte) && !b"\"'=".contains(byte)).collect();
-        if [b"utf-8".as_slice(), b"utf8", b"us-ascii"].iter().any(|known| value.starts_with(known)) {
+        let document = self.rest();
+        let declaration = self.until(b"?>", "the XML declaration has no end")?;
+        if memchr::memmem::find(declaration, b"encoding").is_none() {
+            return Ok(());
+        }
+        let known = match encoding(document).map(charset::named) {
+            Some(Charset::Utf8 | Charset::Ascii(_)) => true,
+            Some(Charset::Wide(_)) => self.wide,
+            _ => false,
+        };
+        if known {
             return Ok(());
         }
         self.at = start;
-        Err("the encoding is not UTF-8".into())
+        Err("the encoding is not one that is decoded".into())
     }
 
     fn name(&mut self) -> Result<&'a [u8], Stop> {

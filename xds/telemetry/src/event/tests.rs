@@ -45,6 +45,7 @@ pub(crate) fn denied(reference: &str) -> RequestRecord {
             detect_only: true,
         }],
         inspection: Inspection::Prefix { bytes: 17 },
+        response_inspection: Inspection::Uninspected { why: "event-stream".into() },
         response: Some(ResponseFacts {
             status: 403,
             cluster: Some("app".into()),
@@ -63,6 +64,7 @@ fn bare() -> RequestRecord {
         staged: None,
         matches: Vec::new(),
         inspection: Inspection::None,
+        response_inspection: Inspection::None,
         response: None,
         ..denied("bare")
     }
