@@ -268,7 +268,8 @@ impl Ending {
         };
         let (policy_version, staged, matches, inspection, response_inspection) = match judgement {
             Some(facts) => {
-                let Judgement { policy_version, staged, matches, inspection, response_inspection, .. } = facts;
+                let Judgement { policy_version, staged, matches, inspection, response_inspection, .. } =
+                    facts;
                 (policy_version, staged, matches, inspection, response_inspection)
             }
             None => (self.active.version().clone(), None, Vec::new(), Inspection::None, Inspection::None),

@@ -47,9 +47,9 @@ pub(super) fn zstd(input: &[u8], limit: usize) -> (Vec<u8>, Stop) {
         Stop::Full
     } else if !whole || !finished {
         Stop::Short
-    } else if decoder.get_checksum_from_data() != decoder.get_calculated_checksum().filter(|_| summed) {
-        Stop::Bad
-    } else if declared(&decoder, input) != Some(bytes.len() as u64) && declared(&decoder, input).is_some() {
+    } else if decoder.get_checksum_from_data() != decoder.get_calculated_checksum().filter(|_| summed)
+        || declared(&decoder, input).is_some_and(|size| size != bytes.len() as u64)
+    {
         Stop::Bad
     } else {
         Stop::Done(if summed { end + 4 } else { end })
