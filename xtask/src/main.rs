@@ -8,6 +8,7 @@ mod crs;
 mod demo;
 mod fuzz;
 mod report;
+mod tables;
 mod test;
 
 use std::process::ExitCode;
@@ -57,6 +58,11 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Make the tables of the injection detectors anew from the source of `libinjectionrs`.
+    Tables {
+        /// Its directory.
+        source: std::path::PathBuf,
+    },
     /// The long counts of the tests, in full (1,000 swaps and the like).
     Soak,
 }
@@ -68,6 +74,7 @@ fn main() -> ExitCode {
         Command::Bench { what, arguments } => bench::run(&what, &arguments),
         Command::Crs(arguments) => crs::run(&arguments),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map(|()| true),
+        Command::Tables { source } => tables::run(&source).map(|()| true),
         Command::Soak => test::soak(),
     };
     match outcome {

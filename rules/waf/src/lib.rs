@@ -39,6 +39,7 @@ mod engine;
 mod evaluate;
 mod explain;
 mod facts;
+pub mod injection;
 pub mod limits;
 mod macros;
 pub mod operators;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{Interner, OperatorKind, pm, pm_from_file};
-use crate::prefilter::Needs;
+use crate::injection;
+use crate::prefilter::{ByteSet, Clause, Needs};
 
 /// The needs of an operator that compiles with this argument.
 pub(super) fn of(
@@ -23,6 +24,14 @@ pub(super) fn of(
         K::Contains | K::ContainsWord | K::StrMatch | K::BeginsWith | K::EndsWith | K::StrEq => {
             phrases(vec![argument?.as_bytes().to_vec()])
         }
+        K::DetectSqli => Some(Arc::new(one_of(injection::may_part))),
+        K::DetectXss => Some(Arc::new(one_of(injection::may_script))),
         _ => None,
     }
+}
+
+/// At least one byte of a kind.
+fn one_of(kind: fn(u8) -> bool) -> Needs {
+    let bytes: Vec<u8> = (0..=u8::MAX).filter(|byte| kind(*byte)).collect();
+    Needs::of(vec![Clause::byte(ByteSet::of(&bytes))], 1)
 }

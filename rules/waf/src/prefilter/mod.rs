@@ -29,6 +29,6 @@ mod tests;
 
 pub(crate) use literals::needs as needs_of;
 pub(crate) use memo::Memo;
-pub(crate) use needs::{ByteSet, Needs};
+pub(crate) use needs::{ByteSet, Clause, Needs};
 pub(crate) use program::Program;
 pub(crate) use run::Folding;
