@@ -190,13 +190,13 @@ fn where_the_oracle_differs_libinjection_is_followed() {
     for (value, ours) in [
         ("1 into outfile '/tmp/x'", "1ks"),
         ("1 or 1.e(1)=1", "1&(1)"),
-        ("1 at time or 1 in boolean /*!", "X"),
+        ("is distinct union@#abc", "nUvc"),
         ("1 or @user()", "1&f()"),
     ] {
         assert!(differences::of_sqli(value.as_bytes()), "{value} is listed");
         assert_eq!(fingerprint(value.as_bytes()), ours, "{value}");
         let theirs = libinjectionrs::detect_sqli(value.as_bytes());
-        let theirs = theirs.fingerprint.filter(|_| theirs.is_injection());
+        let theirs = theirs.fingerprint.clone().filter(|_| theirs.is_injection());
         assert_ne!(theirs.as_deref().unwrap_or_default(), ours, "{value}: no difference any more");
     }
     for value in ["<x onclicked=1>", "<a href=&#x14A;ava:x>"] {
@@ -394,7 +394,7 @@ const HTML_PIECES: &[&str] = &[
 /// Whether both see the same, where they are not known to differ.
 fn agree(value: &[u8]) -> Result<(), TestCaseError> {
     let theirs = libinjectionrs::detect_sqli(value);
-    let theirs = theirs.fingerprint.filter(|_| theirs.is_injection());
+    let theirs = theirs.fingerprint.clone().filter(|_| theirs.is_injection());
     if !differences::of_sqli(value) {
         prop_assert_eq!(fingerprint(value), theirs.as_deref().unwrap_or_default());
     }

@@ -12,7 +12,7 @@ fuzz_target!(|value: &[u8]| {
     let ours = sqli(value);
     if !differences::of_sqli(value) {
         let theirs = libinjectionrs::detect_sqli(value);
-        let theirs = theirs.fingerprint.filter(|_| theirs.is_injection());
+        let theirs = theirs.fingerprint.clone().filter(|_| theirs.is_injection());
         let theirs = theirs.as_ref().map(|found| found.as_str().as_bytes());
         assert_eq!(ours.as_ref().map(|found| found.as_bytes()), theirs, "{}", value.escape_ascii());
     }

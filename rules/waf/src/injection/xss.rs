@@ -56,7 +56,7 @@ fn starts_with(text: &[u8], capitals: &str) -> bool {
 }
 
 /// Copies a text in capitals without its NULs; none if it is longer than the buffer.
-fn capitals<'b>(text: impl Iterator<Item = u8>, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+fn capitals(text: impl Iterator<Item = u8>, buffer: &mut [u8]) -> Option<&[u8]> {
     let mut length = 0;
     for byte in text.filter(|byte| *byte != 0) {
         *buffer.get_mut(length)? = byte.to_ascii_uppercase();
