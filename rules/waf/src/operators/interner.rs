@@ -1,29 +1,37 @@
-//! Equal patterns and phrase lists are compiled once for each engine.
+//! Equal patterns and phrase lists are compiled once, for all engines of the process that live at a time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex_automata::meta::Regex;
 
+use super::pattern::Pattern;
 use super::rx;
-use crate::prefilter::{Needs, needs_of};
+use super::shared::Shared;
+use crate::prefilter::Needs;
 
 /// Bytes of all automata of one rule set: patterns and phrase lists. CRS 4.28's take 10 MB; every process that enforces
 /// the rule set keeps them.
 pub const AUTOMATA_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of one phrase list. All of CRS 4.28's lists together have 170 kB; the automaton takes some 20 times that.
 pub const PHRASE_LIST_BYTES: usize = 512 * 1024;
-/// Bytes of one phrase. CRS 4.28's longest has under 100; few long phrases would be compiled to the largest kind of
-/// automaton.
-pub const PHRASE_BYTES: usize = 256;
+/// Bytes of one phrase. CRS 4.28's longest, a line of a web shell, has 2,188.
+pub const PHRASE_BYTES: usize = 4096;
+/// Bytes of a phrase list up to which it is compiled to the fastest kind of automaton, which takes up to a kilobyte for
+/// each of them.
+const FAST_PHRASES: usize = 2048;
+
+/// The automata of all engines.
+static EXPRESSIONS: Shared<String, Pattern> = Shared::new();
+static PHRASES: Shared<Vec<Vec<u8>>, AhoCorasick> = Shared::new();
 
 /// Compiled patterns by their source. Lives as long as a compilation; the engine keeps what it uses.
 #[derive(Debug, Default)]
 pub struct Interner {
     patterns: HashMap<String, Arc<Regex>>,
+    expressions: HashMap<String, Arc<Pattern>>,
     phrases: HashMap<Vec<Vec<u8>>, Arc<AhoCorasick>>,
-    needs: HashMap<String, Option<Arc<Needs>>>,
     /// What the automata take. A pattern that is too large counts as the most it may take, so that neither memory nor
     /// time is without end.
     bytes: usize,
@@ -36,16 +44,35 @@ impl Interner {
             return Ok(known.clone());
         }
         self.has_room()?;
-        let compiled = match rx::compile(pattern) {
-            Ok(compiled) => Arc::new(compiled),
-            Err(problem) => {
-                self.bytes = self.bytes.saturating_add(rx::NFA_BYTES);
-                return Err(problem);
-            }
-        };
+        let compiled = Arc::new(rx::compile(pattern).inspect_err(|_| self.refused())?);
         self.keep(compiled.memory_usage())?;
         self.patterns.insert(pattern.to_owned(), compiled.clone());
         Ok(compiled)
+    }
+
+    /// The same for `@rx`, which asks first whether it matches at all.
+    pub(super) fn expression(&mut self, pattern: &str) -> Result<Arc<Pattern>, String> {
+        if let Some(known) = self.expressions.get(pattern) {
+            return Ok(known.clone());
+        }
+        self.has_room()?;
+        let compiled = match EXPRESSIONS.get(pattern) {
+            Some(shared) => shared,
+            None => {
+                let compiled = Pattern::compile(pattern).inspect_err(|_| self.refused())?;
+                let compiled = Arc::new(compiled);
+                EXPRESSIONS.insert(pattern.to_owned(), &compiled);
+                compiled
+            }
+        };
+        self.keep(compiled.memory_usage())?;
+        self.expressions.insert(pattern.to_owned(), compiled.clone());
+        Ok(compiled)
+    }
+
+    /// Counts a pattern that was refused.
+    fn refused(&mut self) {
+        self.bytes = self.bytes.saturating_add(rx::NFA_BYTES);
     }
 
     /// Whether one more automaton may be built.
@@ -65,17 +92,12 @@ impl Interner {
 
     /// How many patterns were compiled.
     pub fn patterns_compiled(&self) -> usize {
-        self.patterns.len()
+        self.patterns.len() + self.expressions.len()
     }
 
     /// What a value must hold to match a pattern.
     pub(super) fn needs(&mut self, pattern: &str) -> Option<Arc<Needs>> {
-        if let Some(known) = self.needs.get(pattern) {
-            return known.clone();
-        }
-        let needs = rx::tree(pattern).map(|tree| Arc::new(needs_of(&tree)));
-        self.needs.insert(pattern.to_owned(), needs.clone());
-        needs
+        Some(self.expression(pattern).ok()?.needs.clone())
     }
 
     pub(super) fn phrases(&mut self, mut phrases: Vec<Vec<u8>>) -> Result<Arc<AhoCorasick>, String> {
@@ -91,13 +113,23 @@ impl Interner {
             return Ok(known.clone());
         }
         self.has_room()?;
-        let built = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .build(&phrases)
-            .map_err(|error| format!("the phrases cannot be compiled: {error}"))?;
-        self.keep(built.memory_usage())?;
-        let compiled = Arc::new(built);
+        let compiled = match PHRASES.get(&phrases) {
+            Some(shared) => shared,
+            None => {
+                let kind =
+                    if bytes <= FAST_PHRASES { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
+                let built = AhoCorasick::builder()
+                    .kind(Some(kind))
+                    .ascii_case_insensitive(true)
+                    .match_kind(MatchKind::Standard)
+                    .build(&phrases)
+                    .map_err(|error| format!("the phrases cannot be compiled: {error}"))?;
+                let compiled = Arc::new(built);
+                PHRASES.insert(phrases.clone(), &compiled);
+                compiled
+            }
+        };
+        self.keep(compiled.memory_usage())?;
         self.phrases.insert(phrases, compiled.clone());
         Ok(compiled)
     }
@@ -126,6 +158,16 @@ mod tests {
             "after the limit nothing is tried: {}",
             interner.bytes
         );
+    }
+
+    #[test]
+    fn equal_patterns_of_two_rule_sets_are_one() {
+        let [mut first, mut second] = [Interner::default(), Interner::default()];
+        let one = first.expression("only here [0-9]+").unwrap();
+        assert!(Arc::ptr_eq(&one, &second.expression("only here [0-9]+").unwrap()));
+        let list = || vec![b"only".to_vec(), b"here".to_vec()];
+        assert!(Arc::ptr_eq(&first.phrases(list()).unwrap(), &second.phrases(list()).unwrap()));
+        assert_eq!(first.bytes, second.bytes, "each rule set counts what it uses");
     }
 
     #[test]

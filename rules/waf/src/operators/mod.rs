@@ -17,10 +17,12 @@ mod ip_match;
 mod ip_match_from_file;
 mod needs;
 mod number;
+mod pattern;
 mod pm;
 mod pm_from_file;
 mod rx;
 mod rx_global;
+mod shared;
 mod streq;
 mod validate_byte_range;
 mod validate_url_encoding;
@@ -38,6 +40,7 @@ use crate::prefilter::Needs;
 pub use captures::{CAPTURES, Captures};
 pub use interner::{AUTOMATA_BYTES, Interner, PHRASE_BYTES, PHRASE_LIST_BYTES};
 pub use palisade_seclang::OperatorKind;
+pub use pattern::{STATIC_BYTES, WORKER_CACHE_BYTES};
 pub use rx::{HYBRID_CACHE_BYTES, NEST_LIMIT, NFA_BYTES, PATTERN_BYTES, compile as compile_regex};
 
 /// A compiled operator.

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use regex_automata::meta::{Config, Regex};
+use regex_automata::meta::{Builder, Config, Regex};
 use regex_automata::util::syntax;
 use regex_syntax::hir::Hir;
 
+use super::pattern::Pattern;
 use super::{Captures, Interner, dialect};
 
 /// Bytes of one pattern. CRS's longest has 12,126.
@@ -24,61 +25,52 @@ pub const HYBRID_CACHE_BYTES: usize = 256 * 1024;
 /// A compiled expression.
 #[derive(Clone, Debug)]
 pub(super) struct Rx {
-    regex: Arc<Regex>,
+    pattern: Arc<Pattern>,
 }
 
 impl Rx {
     pub(super) fn compile(pattern: &str, interner: &mut Interner) -> Result<Self, String> {
-        Ok(Self { regex: interner.pattern(pattern)? })
+        Ok(Self { pattern: interner.expression(pattern)? })
     }
 
     pub(super) fn matches(&self, value: &[u8], captures: Option<&mut Captures>) -> bool {
-        let Some(captures) = captures else { return self.regex.is_match(value) };
-        if self.regex.captures_len() == 1 {
-            let Some(found) = self.regex.find(value) else { return false };
-            captures.set(0, value.get(found.range()).unwrap_or_default());
-            return true;
+        match captures {
+            Some(captures) => self.pattern.captures(value, captures),
+            None => self.pattern.is_match(value),
         }
-        let mut groups = self.regex.create_captures();
-        self.regex.captures(value, &mut groups);
-        for (group, span) in groups.iter().enumerate() {
-            if let Some(bytes) = span.and_then(|span| value.get(span.range())) {
-                captures.set(group, bytes);
-            }
-        }
-        groups.is_match()
     }
 }
 
-/// How patterns are read.
-fn syntax_config() -> syntax::Config {
-    syntax::Config::new().unicode(false).utf8(false).dot_matches_new_line(true).nest_limit(NEST_LIMIT)
+/// The syntax tree of a pattern in SecLang's dialect. The error says what is wrong with it.
+pub(super) fn parse(pattern: &str) -> Result<Hir, String> {
+    if pattern.len() > PATTERN_BYTES {
+        return Err(format!("the pattern has {} bytes, and the limit is {PATTERN_BYTES}", pattern.len()));
+    }
+    let translated = dialect::translate(pattern)?;
+    let config =
+        syntax::Config::new().unicode(false).utf8(false).dot_matches_new_line(true).nest_limit(NEST_LIMIT);
+    syntax::parse_with(&translated, &config).map_err(|error| {
+        let error = error.to_string();
+        // The last line is the sentence; those before it draw the pattern, which the caller's diagnostic does too.
+        let sentence = error.lines().last().unwrap_or_default();
+        format!("the pattern cannot be compiled: {}", sentence.strip_prefix("error: ").unwrap_or(sentence))
+    })
 }
 
-/// The syntax tree of a pattern that compiles.
-pub(super) fn tree(pattern: &str) -> Option<Hir> {
-    syntax::parse_with(&dialect::translate(pattern).ok()?, &syntax_config()).ok()
+/// Compiles a syntax tree.
+pub(super) fn build(tree: &Hir) -> Result<Regex, String> {
+    let config = Config::new()
+        .utf8_empty(false)
+        .nfa_size_limit(Some(NFA_BYTES))
+        .hybrid_cache_capacity(HYBRID_CACHE_BYTES);
+    Builder::new().configure(config).build_from_hir(tree).map_err(|error| match error.size_limit() {
+        Some(_) => format!("the pattern's automaton is over the limit of {NFA_BYTES} bytes"),
+        None => format!("the pattern cannot be compiled: {error}"),
+    })
 }
 
 /// Compiles a pattern in SecLang's dialect. The error says what is wrong with it, and names the limit if it is one of
 /// [`PATTERN_BYTES`], [`NFA_BYTES`] and [`NEST_LIMIT`].
 pub fn compile(pattern: &str) -> Result<Regex, String> {
-    if pattern.len() > PATTERN_BYTES {
-        return Err(format!("the pattern has {} bytes, and the limit is {PATTERN_BYTES}", pattern.len()));
-    }
-    let translated = dialect::translate(pattern)?;
-    let syntax = syntax_config();
-    let config = Config::new()
-        .utf8_empty(false)
-        .nfa_size_limit(Some(NFA_BYTES))
-        .hybrid_cache_capacity(HYBRID_CACHE_BYTES);
-    Regex::builder().syntax(syntax).configure(config).build(&translated).map_err(|error| {
-        if error.size_limit().is_some() {
-            return format!("the pattern's automaton is over the limit of {NFA_BYTES} bytes");
-        }
-        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-        // The last line is the sentence; those before it draw the pattern, which the caller's diagnostic does too.
-        let sentence = cause.lines().last().unwrap_or_default();
-        format!("the pattern cannot be compiled: {}", sentence.strip_prefix("error: ").unwrap_or(sentence))
-    })
+    build(&parse(pattern)?)
 }
