@@ -54,6 +54,7 @@ fn policy() -> WafPolicySpec {
         exclusions: Vec::new(),
         request_body: BodyLimit { max_bytes: 131_072, over: Default::default() },
         response_body: Some(BodyLimit::RESPONSE),
+        bodies: Default::default(),
     }
 }
 
