@@ -53,6 +53,9 @@ const GROWTH: f64 = 2.2;
 /// Nanoseconds that one byte may cost at the worst.
 const CEILING_NS_PER_BYTE: f64 = 5_000.0;
 
+/// Requests of fewer units (refused for their number of arguments, say) tell nothing about a unit.
+const NOTABLE_UNITS: u64 = 100_000;
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let engines = Engines::load(&arguments.rules, arguments.paranoia)?;
@@ -118,7 +121,7 @@ fn calibration(engines: &Engines, worst: &[Worst]) -> Result<[f64; 3]> {
         );
         all.push(measured.ns_per_unit());
     }
-    all.extend(worst.iter().map(Worst::ns_per_unit));
+    all.extend(worst.iter().filter(|found| found.units() >= NOTABLE_UNITS).map(Worst::ns_per_unit));
     all.sort_by(f64::total_cmp);
     let at = |index: usize| all.get(index).copied().unwrap_or(f64::NAN);
     let units = [at(0), at(all.len() / 2), at(all.len().saturating_sub(1))];

@@ -109,6 +109,11 @@ impl Worst {
         (self.fast.ns / self.half.ns) * (2.0 / bytes)
     }
 
+    /// Work units that were charged.
+    pub fn units(&self) -> u64 {
+        self.fast.units
+    }
+
     /// Nanoseconds a work unit.
     pub fn ns_per_unit(&self) -> f64 {
         self.fast.ns_per_unit()
