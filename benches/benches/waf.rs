@@ -52,6 +52,7 @@ fn policy() -> WafPolicySpec {
         request_body: BodyLimit { max_bytes: 128 * 1024, over: Default::default() },
         response_body: None,
         bodies: Default::default(),
+        audit_log: Default::default(),
     }
 }
 

@@ -33,8 +33,13 @@ struct Proxy {
 
 impl Proxy {
     fn start(directory: &Path, rules: &str) -> Self {
+        Self::with(directory, rules, json!({}))
+    }
+
+    /// With fields of the WafPolicy.
+    fn with(directory: &Path, rules: &str, spec: Value) -> Self {
         let (file, admin) = (directory.join("policy.json"), directory.join("admin.sock"));
-        std::fs::write(&file, policy(origin(), rules).to_string()).unwrap();
+        std::fs::write(&file, policy(origin(), rules, spec).to_string()).unwrap();
         let log = directory.join("audit.log");
         let child = Command::new(env!("CARGO_BIN_EXE_palisade-proxy"))
             .arg("--policy")
@@ -112,15 +117,17 @@ fn origin() -> SocketAddr {
             let Ok(mut stream) = stream else { return };
             let mut buffer = [0; 65536];
             if stream.read(&mut buffer).is_ok_and(|read| read > 0) {
-                let head = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nset-cookie: s=canary-answer\r\n";
-                let _ = write!(stream, "{head}connection: close\r\n\r\nok");
+                let head = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\ncontent-type: text/plain\r\n";
+                let cookie = "set-cookie: s=canary-answer\r\nx-shop: canary-answer\r\n";
+                let _ = write!(stream, "{head}{cookie}connection: close\r\n\r\ncanary-ok");
             }
         }
     });
     address
 }
 
-fn policy(origin: SocketAddr, rules: &str) -> Value {
+fn policy(origin: SocketAddr, rules: &str, mut spec: Value) -> Value {
+    spec["ruleSet"] = "rules".into();
     json!({
         "apiVersion": "palisade.dev/v1alpha1", "kind": "Policy",
         "workload": {"namespace": "shop", "name": "web"},
@@ -129,7 +136,7 @@ fn policy(origin: SocketAddr, rules: &str) -> Value {
         "clusters": [{"name": "origin", "endpoints": [{"address": origin}]}],
         "waf": [{
             "apiVersion": "palisade.dev/v1alpha1", "kind": "WafPolicy",
-            "metadata": {"name": "waf", "namespace": "shop"}, "spec": {"ruleSet": "rules"},
+            "metadata": {"name": "waf", "namespace": "shop"}, "spec": spec,
         }],
         "ruleSets": [{
             "apiVersion": "palisade.dev/v1alpha1", "kind": "RuleSet",
@@ -218,11 +225,93 @@ fn the_audit_engine_of_a_rule_set_is_honoured() {
     assert!(lines[0]["H"].is_null() && !lines[1]["H"].is_null());
 }
 
+const UPLOAD: &str = "--x\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\nattack canary-field\r\n--x\r\n\
+    content-disposition: form-data; name=\"f\"; filename=\"canary-name.txt\"\r\n\r\ncanary-file\r\n--x--\r\n";
+const UPLOAD_HEAD: &str = "POST /shop/canary-path?q=canary-query HTTP/1.1\r\nhost: shop.example\r\n\
+    content-type: multipart/form-data; boundary=x\r\nx-note: canary-header\r\nx-api-key: canary-key\r\n\
+    cookie: id=canary-cookie";
+
+fn every_section(show: bool) -> Value {
+    let log = json!({
+        "engine": "on", "parts": "ABCEFHIJKZ",
+        "headers": show, "uri": show, "matchedBytes": show, "bodies": show,
+    });
+    json!({"mode": "detect", "responseBody": {"maxBytes": 1000}, "auditLog": log})
+}
+
+#[test]
+fn what_the_policy_shows_is_there_and_credentials_never_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let proxy = Proxy::with(directory.path(), RULES, every_section(true));
+    assert_eq!(proxy.send(UPLOAD_HEAD, UPLOAD), 200);
+    let line = &proxy.lines(1)[0];
+    for credential in ["canary-key", "canary-cookie", "s=canary-answer"] {
+        assert!(!line.to_string().contains(credential), "{credential}: {line:#}");
+    }
+    let request = &line["B"];
+    assert_eq!(
+        (&request["path"], &request["query"]),
+        (&json!("/shop/canary-path"), &json!("q=canary-query"))
+    );
+    let headers = request["headers"].as_array().unwrap();
+    assert!(
+        headers.contains(&json!(["x-note", "canary-header"])) && headers.contains(&json!(["x-api-key", "…"]))
+    );
+    assert!(line["F"]["headers"].as_array().unwrap().contains(&json!(["x-shop", "canary-answer"])));
+    assert_eq!(line["C"]["text"], UPLOAD);
+    assert_eq!(line["E"], json!({"bytes": 9, "truncated": false, "text": "canary-ok"}));
+    assert_eq!(line["I"]["text"], "a=attack%20canary-field");
+    assert_eq!(line["J"], json!([{"field": "f", "name": "canary-name.txt", "size": 11}]));
+    let found = &line["H"]["matches"][0];
+    assert_eq!((&found["id"], &found["detectOnly"]), (&json!(100), &json!(true)));
+    assert_eq!(found["value"], "attack canary-field");
+    assert_eq!(found["data"], "Found attack canary-field in ARGS:a");
+    assert_eq!((&line["H"]["engine"], &line["H"]["verdict"]), (&json!("DetectionOnly"), &json!("permit")));
+}
+
+#[test]
+fn sections_that_are_wanted_and_not_shown_tell_nothing_and_a_rule_that_sanitises_hides_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let proxy = Proxy::with(directory.path(), RULES, every_section(false));
+    assert_eq!(proxy.send(UPLOAD_HEAD, UPLOAD), 200);
+    let directory = tempfile::tempdir().unwrap();
+    let rules = format!("{RULES}\nSecAction \"id:9,phase:2,pass,nolog,sanitiseArg:a\"");
+    let sanitised = Proxy::with(directory.path(), &rules, every_section(true));
+    assert_eq!(sanitised.send(UPLOAD_HEAD, UPLOAD), 200);
+    for proxy in [proxy, sanitised] {
+        let line = &proxy.lines(1)[0];
+        assert!(!line.to_string().contains("canary"), "{line:#}");
+        assert_eq!(line["J"], json!([{"field": "…", "name": "…", "size": 11}]));
+        assert_eq!(line["H"]["matches"][0]["id"], 100);
+        assert!(line["C"].is_null() && line["E"].is_null() && line["I"].is_null());
+    }
+}
+
+#[test]
+fn the_policy_wins_over_the_rule_set_and_a_relevant_status_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let rules = "SecAuditEngine On\nSecAuditLogParts ABCZ\nSecAuditLogRelevantStatus \"^(?:5|4(?!04))\"\n\
+         SecRule ARGS:status \"@streq 404\" \"id:1,phase:1,deny,status:404,nolog\"";
+    let log = json!({"auditLog": {"engine": "relevantOnly", "parts": "HK"}});
+    let proxy = Proxy::with(directory.path(), rules, log);
+    assert_eq!(proxy.send("GET / HTTP/1.1\r\nhost: a", ""), 200);
+    assert_eq!(proxy.send("GET /?status=404 HTTP/1.1\r\nhost: a", ""), 404);
+    let line = &proxy.lines(1)[0];
+    assert_eq!((&line["parts"], &line["K"]), (&json!("AHKZ"), &json!([])));
+    assert_eq!(line["H"]["denial"]["rule"]["id"], 1, "a refusal is relevant, though nothing is logged");
+    let letters = json!({"auditLog": {"parts": "AX"}});
+    let file = directory.path().join("bad.json");
+    std::fs::write(&file, policy(origin(), rules, letters).to_string()).unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_palisade-proxy")).arg("--policy").arg(&file).output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("auditLog.parts"));
+}
+
 #[test]
 fn an_audit_log_that_cannot_be_written_is_an_error_at_the_start() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("policy.json");
-    std::fs::write(&file, policy(origin(), RULES).to_string()).unwrap();
+    std::fs::write(&file, policy(origin(), RULES, json!({})).to_string()).unwrap();
     for log in ["/nowhere/audit.log", "/dev/null", directory.path().to_str().unwrap()] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_palisade-proxy"));
         let output = command.arg("--policy").arg(&file).args(["--audit-log", log]).output().unwrap();

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use palisade_model::audit::AuditParts;
 use palisade_model::documents::{
     AuthorizationPolicy, BodyLimit, Document, FieldError, Gateway, GatewayListener, HttpRoute, KINDS,
     Metadata, Mode, OverLimit, RuleSet, ServiceEntry, WafPolicy, WafPolicySpec, WorkloadEntry,
@@ -111,6 +112,7 @@ fn rule_set(document: &RuleSet, errors: &mut Errors) {
             request_body: body,
             response_body: None,
             bodies: Default::default(),
+            audit_log: Default::default(),
         },
     };
     dry_compile(probe, document, errors);
@@ -131,6 +133,11 @@ fn waf_policy(document: &WafPolicy, index: &Index, errors: &mut Errors) {
         if limit.is_some_and(|limit| limit.max_bytes > palisade_model::limits::BUFFERED_BYTES) {
             errors.add(format!("{path}.maxBytes"), "is more than one process may hold");
         }
+    }
+    if let Some(parts) = &document.spec.audit_log.parts
+        && AuditParts::parse(parts).is_none()
+    {
+        errors.add("spec.auditLog.parts", format!("{parts:?} has a letter that is none of A to K and Z"));
     }
     for (index, group) in document.spec.groups.iter().enumerate() {
         let path = format!("spec.groups[{index}]");

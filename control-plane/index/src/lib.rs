@@ -155,6 +155,7 @@ fn required_features(policy: &Policy) -> BTreeSet<String> {
         ("authorization/v1", !policy.authorization.is_empty()),
         ("waf/v1", !policy.waf.is_empty()),
         ("waf-bodies/v1", policy.waf.iter().any(|waf| !waf.spec.bodies.is_default())),
+        ("waf-audit/v1", policy.waf.iter().any(|waf| !waf.spec.audit_log.is_default())),
         ("routes/v1", !policy.routes.is_empty() || !policy.clusters.is_empty()),
         ("gateway/v1", !policy.listeners.is_empty()),
     ];

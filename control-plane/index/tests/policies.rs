@@ -142,6 +142,11 @@ fn features_are_required_when_they_are_used() {
     assert_eq!(features("payments"), ["authorization/v1", "routes/v1"]);
     assert_eq!(features("intruder"), ["routes/v1"]);
     assert_eq!(features("gateway"), ["gateway/v1", "routes/v1", "waf/v1"]);
+    let mut documents = demo();
+    let spec = json!({"ruleSet": "rules", "auditLog": {"matchedBytes": true}});
+    documents.extend([waf("shop/all", spec), rule_set("shop/rules", "")]);
+    let audited = policy(&clean(documents), "payments").required_features;
+    assert!(audited.contains("waf-audit/v1"), "an older sidecar would show less than was asked");
     let gateway = policy(&index, "gateway");
     assert_eq!((gateway.waf.len(), gateway.rule_sets.len()), (1, 1));
 }

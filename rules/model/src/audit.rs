@@ -8,7 +8,8 @@ mod settings;
 mod time;
 
 pub use line::{
-    AUDIT_VERSION, AuditHeader, AuditMatch, AuditRecord, AuditRequest, AuditResponse, AuditRule, AuditTrailer,
+    AUDIT_VERSION, AuditBody, AuditFile, AuditHeader, AuditMatch, AuditRecord, AuditRequest, AuditResponse,
+    AuditRule, AuditTrailer,
 };
 pub use settings::{AuditEngine, AuditParts, AuditSettings, AuditShow, StatusSet};
 pub use time::rfc3339;
@@ -24,12 +25,22 @@ pub struct AuditTrail {
     pub engine: AuditEngine,
     /// Which sections, after `ctl:auditLogParts`.
     pub parts: AuditParts,
+    /// What may be shown: what the policy says, or nothing if a rule sanitises.
+    pub show: AuditShow,
     /// `On`, `DetectionOnly`, `Off`: what the rule engine did, after `ctl:ruleEngine`.
     pub mode: &'static str,
     /// The rules that matched, those with `noauditlog` left out.
     pub matches: Vec<AuditMatch>,
     /// Scores at the end of the transaction, by the names of their `TX` variables.
     pub scores: Vec<(&'static str, i64)>,
+    /// The request body (C), if it is shown.
+    pub request_body: Option<AuditBody>,
+    /// The same without files (I), if it is shown.
+    pub form: Option<AuditBody>,
+    /// The response body (E), if it was held and is shown.
+    pub response_body: Option<AuditBody>,
+    /// The files of a form (J), if wanted.
+    pub files: Vec<AuditFile>,
 }
 
 impl AuditTrail {
@@ -39,10 +50,15 @@ impl AuditTrail {
         Self {
             engine: settings.engine,
             parts: settings.parts,
+            show: settings.show,
             settings: Arc::new(settings),
             mode: "Off",
             matches: Vec::new(),
             scores: Vec::new(),
+            request_body: None,
+            form: None,
+            response_body: None,
+            files: Vec::new(),
         }
     }
 

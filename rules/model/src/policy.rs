@@ -59,7 +59,8 @@ fn root_namespace() -> String {
 }
 
 /// The features this version understands (see [`Policy::required_features`]).
-pub const FEATURES: [&str; 5] = ["authorization/v1", "waf/v1", "waf-bodies/v1", "routes/v1", "gateway/v1"];
+pub const FEATURES: [&str; 6] =
+    ["authorization/v1", "waf/v1", "waf-bodies/v1", "waf-audit/v1", "routes/v1", "gateway/v1"];
 
 impl Policy {
     /// A policy that asks for nothing.

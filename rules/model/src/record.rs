@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::REDACTED;
 use crate::{Denial, Direction, WorkloadId};
 
 /// The version of the form below.
@@ -154,17 +155,55 @@ pub struct ResponseFacts {
 }
 
 impl RequestRecord {
-    /// Removes what may be personal data: query, header values, and path beyond its first segment.
+    /// Removes what may be personal data: query, header values, and path beyond its first segment, in the sentences of
+    /// denials too.
     pub fn redact(&mut self) {
-        if let Some(request) = &mut self.request {
-            request.query = request.query.take().map(|_| "…".to_owned());
-            for (_, value) in &mut request.headers {
-                *value = "…".to_owned();
-            }
-            if let Some(end) = request.path.get(1..).and_then(|rest| rest.find('/')) {
-                request.path.truncate(end + 2);
-                request.path.push('…');
-            }
+        let Some(request) = &mut self.request else { return };
+        request.query = request.query.take().map(|_| REDACTED.to_owned());
+        for (_, value) in &mut request.headers {
+            REDACTED.clone_into(value);
         }
+        let whole = std::mem::take(&mut request.path);
+        request.path = first_segment(&whole);
+        for verdict in [Some(&mut self.verdict), self.staged.as_mut()].into_iter().flatten() {
+            verdict.hide_path(&whole);
+        }
+    }
+}
+
+impl VerdictFacts {
+    /// Shortens a path to its first segment wherever a denial's sentence names it.
+    pub fn hide_path(&mut self, path: &str) {
+        let shown = first_segment(path);
+        if let Self::Deny(denial) = self
+            && shown != path
+        {
+            denial.explanation = denial.explanation.replace(path, &shown);
+        }
+    }
+}
+
+/// A path without what follows its first segment.
+pub fn first_segment(path: &str) -> String {
+    match path.get(1..).and_then(|rest| rest.split_once('/')) {
+        Some((segment, _)) => format!("/{segment}/{REDACTED}"),
+        None => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Reason;
+
+    #[test]
+    fn a_sentence_does_not_tell_a_path_that_is_hidden() {
+        let denial = Denial::new(Reason::NoRoute, None, "no route takes shop/accounts/4711 here");
+        let mut verdict = VerdictFacts::Deny(denial);
+        verdict.hide_path("/accounts");
+        verdict.hide_path("/accounts/4711");
+        let VerdictFacts::Deny(denial) = verdict else { panic!("a denial") };
+        assert_eq!(denial.explanation, "no route takes shop/accounts/… here");
+        assert_eq!([first_segment("/"), first_segment("/a"), first_segment("/a/")], ["/", "/a", "/a/…"]);
     }
 }

@@ -51,6 +51,7 @@ impl Transaction {
         match control {
             Control::RuleEngine(mode) => self.mode = weaker(*mode, self.engine.settings.mode),
             Control::AuditEngine(engine) => self.audit.set_engine(*engine),
+            Control::Sanitise => self.audit.sanitise(),
             Control::AuditParts(change, parts) => self.audit.change_parts(*change, *parts),
             Control::RequestBodyAccess(on) => self.request_body_access = *on,
             Control::ResponseBodyAccess(on) => self.response_body_access = *on,

@@ -6,19 +6,23 @@
 
 mod compile;
 mod shown;
+mod status;
 
-pub(crate) use compile::{RuleAudit, apply, engine, of, parts};
+pub(crate) use compile::{RuleAudit, apply, decide, engine, of, parts};
 pub(crate) use shown::text as shown;
 
 use std::sync::Arc;
 
-use palisade_model::audit::{AuditEngine, AuditMatch, AuditParts, AuditSettings, AuditTrail};
+use palisade_model::audit::{
+    AuditBody, AuditEngine, AuditFile, AuditMatch, AuditParts, AuditSettings, AuditShow, AuditTrail, REDACTED,
+};
 use palisade_seclang::{EngineMode, PartsChange, VariableKind};
 
 use crate::act::number;
 use crate::engine::Rule;
 use crate::limits::{MATCHES, MESSAGE_BYTES, TARGET_NAME_BYTES};
 use crate::transaction::Transaction;
+use crate::values::{Selector, Target, Value};
 
 /// `TX` variables that CRS keeps scores in.
 const SCORES: [&str; 22] = [
@@ -53,13 +57,49 @@ pub(crate) struct Audit {
     engine: AuditEngine,
     parts: AuditParts,
     matches: Vec<AuditMatch>,
+    request_body: Option<AuditBody>,
+    response_body: Option<AuditBody>,
+    /// Whether a rule asked to hide something; then nothing is shown.
+    sanitised: bool,
 }
 
 impl Audit {
     /// Before the first rule.
     pub(crate) fn begin(settings: &Arc<AuditSettings>) -> Self {
         let (engine, parts) = (settings.engine, settings.parts);
-        Self { settings: settings.clone(), engine, parts, matches: Vec::new() }
+        Self {
+            settings: settings.clone(),
+            engine,
+            parts,
+            matches: Vec::new(),
+            request_body: None,
+            response_body: None,
+            sanitised: false,
+        }
+    }
+
+    /// A request body that was read.
+    pub(crate) fn keep_request_body(&mut self, body: &[u8], complete: bool) {
+        self.request_body = self.kept(body, complete);
+    }
+
+    /// A response body that was read.
+    pub(crate) fn keep_response_body(&mut self, body: &[u8], complete: bool) {
+        self.response_body = self.kept(body, complete);
+    }
+
+    fn kept(&self, body: &[u8], complete: bool) -> Option<AuditBody> {
+        let wanted = self.settings.show.bodies && self.engine != AuditEngine::Off && !body.is_empty();
+        wanted.then(|| shown::body(body, complete))
+    }
+
+    /// `sanitiseArg`, `sanitiseMatched` and the like: one value may be in many places, so none is shown.
+    pub(crate) fn sanitise(&mut self) {
+        self.sanitised = true;
+    }
+
+    fn show(&self) -> AuditShow {
+        if self.sanitised { AuditShow::default() } else { self.settings.show }
     }
 
     /// `ctl:auditEngine`
@@ -84,7 +124,7 @@ impl Transaction {
         if self.audit.engine == AuditEngine::Off || self.audit.matches.len() >= MATCHES {
             return;
         }
-        let show = self.audit.settings.show.matched_bytes;
+        let show = self.audit.show().matched_bytes;
         let matched = self.state.last_matched.as_ref().filter(|_| !self.state.matched.is_empty());
         let mut found = AuditMatch {
             id: rule.id,
@@ -110,20 +150,62 @@ impl Transaction {
 
     /// What the audit log is told; called once, after phase 5.
     pub fn audit_trail(&mut self) -> AuditTrail {
-        let matches = std::mem::take(&mut self.audit.matches);
+        let (show, parts) = (self.audit.show(), self.audit.parts);
+        let mut matches = std::mem::take(&mut self.audit.matches);
+        if self.audit.sanitised && self.audit.settings.show.matched_bytes {
+            matches.iter_mut().for_each(shown::hide);
+        }
         let tells = !matches.is_empty() || self.audit.engine == AuditEngine::On;
+        let body = |body: Option<AuditBody>, letter| body.filter(|_| show.bodies && parts.contains(letter));
         AuditTrail {
             settings: self.audit.settings.clone(),
             engine: self.audit.engine,
-            parts: self.audit.parts,
+            parts,
+            show,
             mode: match self.mode {
                 EngineMode::On => "On",
                 EngineMode::Off => "Off",
                 EngineMode::DetectionOnly => "DetectionOnly",
             },
-            matches,
             scores: if tells { self.scores() } else { Vec::new() },
+            files: if tells && parts.contains('J') { self.files(show) } else { Vec::new() },
+            form: if show.bodies && parts.contains('I') { self.form() } else { None },
+            request_body: body(self.audit.request_body.take(), 'C'),
+            response_body: body(self.audit.response_body.take(), 'E'),
+            matches,
         }
+    }
+
+    /// J: the files of a form. Their names come from the client.
+    fn files(&self, show: AuditShow) -> Vec<AuditFile> {
+        let (names, sizes) = (self.all(VariableKind::Files), self.all(VariableKind::FilesSizes));
+        let text = |bytes: &[u8]| {
+            if show.bodies { shown::text(bytes, TARGET_NAME_BYTES) } else { REDACTED.to_owned() }
+        };
+        let file = |(name, size): (&Value, &Value)| AuditFile {
+            field: text(name.key.as_deref().unwrap_or_default()),
+            name: text(&name.bytes),
+            size: number(&size.bytes).unsigned_abs(),
+        };
+        names.iter().zip(&sizes).map(file).collect()
+    }
+
+    /// I: the fields of a form with files, as a form without them.
+    fn form(&mut self) -> Option<AuditBody> {
+        let whole = self.audit.request_body.clone()?;
+        let fields = self.all(VariableKind::ArgsPost);
+        if self.all(VariableKind::Files).is_empty() {
+            return Some(whole);
+        }
+        let fields =
+            fields.iter().map(|field| (field.key.as_deref().unwrap_or_default(), field.bytes.as_ref()));
+        Some(shown::form(fields, whole.bytes))
+    }
+
+    fn all(&self, variable: VariableKind) -> Vec<Value> {
+        let mut values = Vec::new();
+        self.state.collect(&Target { variable, selector: Selector::All, count: false }, &mut values);
+        values
     }
 
     fn scores(&self) -> Vec<(&'static str, i64)> {

@@ -180,6 +180,8 @@ pub(crate) enum Control {
     RuleEngine(EngineMode),
     AuditEngine(AuditEngine),
     AuditParts(PartsChange, AuditParts),
+    /// Nothing that came in is shown in the audit log.
+    Sanitise,
     RequestBodyAccess(bool),
     ResponseBodyAccess(bool),
     ForceRequestBody(bool),

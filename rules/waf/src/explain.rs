@@ -1,7 +1,7 @@
 //! What a transaction tells about its matches: records and explanations, never a matched byte.
 //!
 //! Messages of rules may hold `%{MATCHED_VAR}` and the like. Here a macro shows its value only if that is a name, a
-//! number or part of the rule; everything else shows as `…`.
+//! score or part of the rule; everything else shows as `…`.
 
 use bytes::Bytes;
 use palisade_model::audit::REDACTED;
@@ -72,19 +72,34 @@ impl Transaction {
     pub(crate) fn expand_for_show(&self, text: &Macro, all: bool) -> Bytes {
         let expanded = text.expand(|variable, key| {
             let value = self.state.first(variable, key.map(Bytes::as_ref))?;
-            let may = all || may_be_shown(variable, &value);
+            let may = all || may_be_shown(variable, key, &value);
             Some(if may { value } else { Bytes::from_static(REDACTED.as_bytes()) })
         });
         expanded.unwrap_or_default()
     }
 }
 
-fn may_be_shown(variable: VariableKind, value: &[u8]) -> bool {
+/// Names of `TX` variables that rules count in, or pieces of them. Others may hold what a client sent, of which even
+/// digits may be a secret.
+const COUNTERS: [&[u8]; 3] = [b"score", b"threshold", b"level"];
+
+/// Digits of a number that is shown.
+const COUNTER_DIGITS: usize = 10;
+
+fn may_be_shown(variable: VariableKind, key: Option<&Bytes>, value: &[u8]) -> bool {
     use VariableKind as V;
     match variable {
         V::Rule | V::UniqueId | V::MatchedVarName | V::HighestSeverity => true,
         V::ReqbodyProcessor | V::RequestMethod | V::RequestProtocol | V::ResponseStatus => true,
-        _ => value.len() <= 20 && value.iter().all(u8::is_ascii_digit),
+        V::Tx => {
+            let counts = |name: &Bytes| {
+                let name = name.to_ascii_lowercase();
+                COUNTERS.iter().any(|piece| memchr::memmem::find(&name, piece).is_some())
+            };
+            let number = value.len() <= COUNTER_DIGITS && value.iter().all(u8::is_ascii_digit);
+            number && key.is_some_and(counts)
+        }
+        _ => false,
     }
 }
 
@@ -93,10 +108,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_and_numbers_are_shown() {
-        assert!(may_be_shown(VariableKind::Tx, b"15"));
-        assert!(!may_be_shown(VariableKind::Tx, b"' or 1=1"));
-        assert!(!may_be_shown(VariableKind::MatchedVar, b"secret"));
-        assert!(may_be_shown(VariableKind::MatchedVarName, b"ARGS:q"));
+    fn only_names_and_scores_are_shown() {
+        let tx = |name: &'static str, value: &str| {
+            may_be_shown(VariableKind::Tx, Some(&Bytes::from_static(name.as_bytes())), value.as_bytes())
+        };
+        assert!(tx("INBOUND_Anomaly_SCORE", "15"));
+        assert!(tx("score", "1234567890") && !tx("score", "12345678901"), "at the limit and one over");
+        assert!(!tx("score", "' or 1=1"));
+        assert!(!tx("0", "4111111111111111") && !tx("pin", "1234"), "digits may be a secret");
+        assert!(!may_be_shown(VariableKind::MatchedVar, None, b"1234"));
+        assert!(may_be_shown(VariableKind::MatchedVarName, None, b"ARGS:q"));
     }
 }

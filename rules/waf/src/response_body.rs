@@ -17,6 +17,7 @@ impl Transaction {
         let held = self.held.split().freeze();
         let (body, complete) =
             if held.is_empty() { (held, complete) } else { self.read_response(held, complete) };
+        self.audit.keep_response_body(&body, complete);
         if let Some(response) = &mut self.state.facts.response {
             response.truncated = !complete;
             response.body = (!body.is_empty()).then_some(body);

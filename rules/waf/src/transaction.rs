@@ -154,6 +154,7 @@ impl Transaction {
     /// Phase 2. `complete`: whether the whole body was fed.
     pub fn request_body(&mut self, complete: bool) -> Option<Interruption> {
         let body = self.held.split().freeze();
+        self.audit.keep_request_body(&body, complete);
         self.state.facts.body.truncated = !complete;
         self.read_request_body(body, complete);
         if let Some(interruption) = self.run(Phase::RequestBody) {
@@ -253,6 +254,7 @@ mod tests {
             request_body: BodyLimit::RESPONSE,
             response_body: None,
             bodies: Default::default(),
+            audit_log: Default::default(),
         };
         let mut engine = Engine::compile(&set, &policy).unwrap();
         engine.settings.work_units = units;

@@ -34,6 +34,7 @@ fn engines() -> &'static [Arc<Engine>; 2] {
             request_body: BodyLimit::RESPONSE,
             response_body: None,
             bodies: Default::default(),
+            audit_log: Default::default(),
         };
         let fast = Engine::compile(&set, &policy).expect("the rules compile");
         [Arc::new(fast), Arc::new(Engine::compile_slow(&set, &policy).expect("the rules compile"))]

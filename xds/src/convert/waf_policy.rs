@@ -1,8 +1,9 @@
 //! `WafPolicy`.
 
+use palisade_model::audit::AuditEngine;
 use palisade_model::documents::{
-    BodyLimit, BodyReading, Exclusion, GroupMode, Metadata, Mode, OverLimit, Selector, Streams, Thresholds,
-    Unknown, WafPolicy, WafPolicySpec,
+    AuditLog, BodyLimit, BodyReading, Exclusion, GroupMode, Metadata, Mode, OverLimit, Selector, Streams,
+    Thresholds, Unknown, WafPolicy, WafPolicySpec,
 };
 
 use super::{Converted, FromProto, ToProto, Within, each, expect_constant, fault, number, required};
@@ -32,6 +33,7 @@ impl ToProto for WafPolicy {
             request_body: Some(limit_to_proto(spec.request_body).within("requestBody")?),
             response_body: spec.response_body.map(limit_to_proto).transpose().within("responseBody")?,
             bodies: (!spec.bodies.is_default()).then(|| reading_to_proto(spec.bodies)),
+            audit_log: (!spec.audit_log.is_default()).then(|| audit_to_proto(&spec.audit_log)),
         })
     }
 }
@@ -52,6 +54,7 @@ impl FromProto for WafPolicy {
             request_body,
             response_body,
             bodies,
+            audit_log,
         } = message;
         if rule_set.is_empty() {
             return Err(fault("rule_set", "is empty"));
@@ -73,6 +76,11 @@ impl FromProto for WafPolicy {
                     .within("request_body")?,
                 response_body: response_body.map(limit_from_proto).transpose().within("response_body")?,
                 bodies: bodies.map(reading_from_proto).transpose().within("bodies")?.unwrap_or_default(),
+                audit_log: audit_log
+                    .map(audit_from_proto)
+                    .transpose()
+                    .within("audit_log")?
+                    .unwrap_or_default(),
             },
         })
     }
@@ -187,4 +195,27 @@ fn reading_from_proto(bodies: pb::BodyReading) -> Converted<BodyReading> {
         web_sockets: streams("web_sockets", bodies.web_sockets)?,
         upload_bytes: bodies.upload_bytes,
     })
+}
+
+fn audit_to_proto(audit: &AuditLog) -> pb::AuditLog {
+    let AuditLog { engine, parts, headers, uri, matched_bytes, bodies } = audit.clone();
+    let engine = engine.map(|engine| match engine {
+        AuditEngine::Off => pb::AuditEngine::Off.into(),
+        AuditEngine::RelevantOnly => pb::AuditEngine::RelevantOnly.into(),
+        AuditEngine::On => pb::AuditEngine::On.into(),
+    });
+    pb::AuditLog { engine, parts, headers, uri, matched_bytes, bodies }
+}
+
+fn audit_from_proto(audit: pb::AuditLog) -> Converted<AuditLog> {
+    let pb::AuditLog { engine, parts, headers, uri, matched_bytes, bodies } = audit;
+    let engine = engine.map(|engine| match pb::AuditEngine::try_from(engine) {
+        Ok(pb::AuditEngine::Off) => Ok(AuditEngine::Off),
+        Ok(pb::AuditEngine::RelevantOnly) => Ok(AuditEngine::RelevantOnly),
+        Ok(pb::AuditEngine::On) => Ok(AuditEngine::On),
+        Ok(pb::AuditEngine::Unspecified) | Err(_) => {
+            Err(fault("engine", format!("{engine} is not a choice this version knows")))
+        }
+    });
+    Ok(AuditLog { engine: engine.transpose()?, parts, headers, uri, matched_bytes, bodies })
 }

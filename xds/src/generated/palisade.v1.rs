@@ -812,6 +812,9 @@ pub struct WafPolicy {
     /// How much of a response body is held and judged; absent: none.
     #[prost(message, optional, tag = "10")]
     pub response_body: ::core::option::Option<BodyLimit>,
+    /// What the audit log has; absent: the defaults. A policy that sets it requires the feature waf-audit/v1.
+    #[prost(message, optional, tag = "11")]
+    pub audit_log: ::core::option::Option<AuditLog>,
     /// How bodies are read; absent: the defaults. A policy that sets it requires the feature waf-bodies/v1.
     #[prost(message, optional, tag = "12")]
     pub bodies: ::core::option::Option<BodyReading>,
@@ -947,6 +950,38 @@ impl ::prost::Name for BodyReading {
         "type.googleapis.com/palisade.v1.BodyReading".into()
     }
 }
+/// What the audit log has of the exchanges that a WafPolicy judged.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditLog {
+    /// Which exchanges; absent: what the rule set says.
+    #[prost(enumeration = "AuditEngine", optional, tag = "1")]
+    pub engine: ::core::option::Option<i32>,
+    /// Letters of its sections; absent: what the rule set says.
+    #[prost(string, optional, tag = "2")]
+    pub parts: ::core::option::Option<::prost::alloc::string::String>,
+    /// Whether it shows the values of headers that are no credentials.
+    #[prost(bool, tag = "3")]
+    pub headers: bool,
+    /// Whether it shows the path beyond its first segment, and the query.
+    #[prost(bool, tag = "4")]
+    pub uri: bool,
+    /// Whether it shows what rules matched.
+    #[prost(bool, tag = "5")]
+    pub matched_bytes: bool,
+    /// Whether it shows bodies.
+    #[prost(bool, tag = "6")]
+    pub bodies: bool,
+}
+impl ::prost::Name for AuditLog {
+    const NAME: &'static str = "AuditLog";
+    const PACKAGE: &'static str = "palisade.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "palisade.v1.AuditLog".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/palisade.v1.AuditLog".into()
+    }
+}
 /// What matching rules do. Unspecified is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1079,6 +1114,42 @@ impl StreamedBody {
             "STREAMED_BODY_UNSPECIFIED" => Some(Self::Unspecified),
             "STREAMED_BODY_UNINSPECTED" => Some(Self::Uninspected),
             "STREAMED_BODY_REJECT" => Some(Self::Reject),
+            _ => None,
+        }
+    }
+}
+/// Which exchanges the audit log has. Unspecified is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AuditEngine {
+    Unspecified = 0,
+    /// None.
+    Off = 1,
+    /// Those that matched, were refused, or have a relevant status.
+    RelevantOnly = 2,
+    /// All.
+    On = 3,
+}
+impl AuditEngine {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "AUDIT_ENGINE_UNSPECIFIED",
+            Self::Off => "AUDIT_ENGINE_OFF",
+            Self::RelevantOnly => "AUDIT_ENGINE_RELEVANT_ONLY",
+            Self::On => "AUDIT_ENGINE_ON",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "AUDIT_ENGINE_UNSPECIFIED" => Some(Self::Unspecified),
+            "AUDIT_ENGINE_OFF" => Some(Self::Off),
+            "AUDIT_ENGINE_RELEVANT_ONLY" => Some(Self::RelevantOnly),
+            "AUDIT_ENGINE_ON" => Some(Self::On),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! Tests of the module above.
 use std::collections::BTreeMap;
 
+use palisade_model::audit::AuditEngine;
 use palisade_model::documents::*;
 use palisade_model::policy::{
     ClientAddress, Cluster, Endpoint, HeaderMatch, Listener, ListenerRole, PathMatch, Route, RouteMatch,
@@ -78,6 +79,14 @@ pub(crate) fn full_policy(workload: WorkloadId) -> Policy {
                 event_streams: Streams::Uninspected,
                 web_sockets: Streams::Reject,
                 upload_bytes: 7,
+            },
+            audit_log: AuditLog {
+                engine: (name != "w1").then_some(AuditEngine::On),
+                parts: (name == "w2").then(|| "ABZ".into()),
+                headers: true,
+                uri: name == "w3",
+                matched_bytes: true,
+                bodies: name == "w3",
             },
         },
     };

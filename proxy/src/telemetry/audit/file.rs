@@ -130,7 +130,11 @@ fn weight(record: &AuditRecord) -> usize {
     let matches = record.trailer.iter().flat_map(|trailer| &trailer.matches);
     let matches: usize = matches.map(|found| found.message.len() * 2 + found.value.len() + 512).sum();
     let response = record.response.as_ref().map_or(0, |response| pairs(&response.headers));
-    size_of::<AuditRecord>() + request + matches + response
+    let bodies = [&record.request_body, &record.response_body, &record.form];
+    let bodies: usize = bodies.into_iter().flatten().map(|body| body.text.len()).sum();
+    let files: usize =
+        record.files.iter().flatten().map(|file| file.field.len() + file.name.len() + 64).sum();
+    size_of::<AuditRecord>() + request + matches + response + bodies + files
 }
 
 /// Opens a regular file, and nothing else: opening a pipe could wait for ever.
@@ -224,5 +228,109 @@ impl Writer {
             self.warned = Some(Instant::now());
             tracing::warn!(%error, path = %self.path.display(), "{what}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use palisade_model::WorkloadId;
+    use palisade_model::audit::{AuditBody, AuditHeader};
+
+    fn record(body: usize) -> AuditRecord {
+        let body = AuditBody { bytes: 0, truncated: false, text: "x".repeat(body) };
+        AuditRecord {
+            audit: 1,
+            parts: "AZ".into(),
+            header: AuditHeader {
+                time: String::new(),
+                time_ms: 0,
+                reference: "r".into(),
+                workload: WorkloadId::local("shop", "web"),
+                listener: String::new(),
+                direction: palisade_model::Direction::Gateway,
+                client: String::new(),
+                peer: String::new(),
+                local: String::new(),
+                principal: None,
+                sni: None,
+                host: None,
+            },
+            request: None,
+            request_body: Some(body),
+            response_body: None,
+            response: None,
+            trailer: None,
+            form: None,
+            files: None,
+            rules: None,
+        }
+    }
+
+    /// A queue that nobody empties.
+    fn stuck() -> (AuditFile, Receiver<Message>) {
+        let (queue, messages) = sync_channel(QUEUE_LINES);
+        (AuditFile { queue, shared: Arc::default() }, messages)
+    }
+
+    #[test]
+    fn the_queue_is_bounded_in_lines_and_what_is_over_is_counted() {
+        let (audit, _messages) = stuck();
+        for _ in 0..QUEUE_LINES {
+            audit.write(record(0));
+        }
+        assert_eq!(audit.dropped(), (0, 0), "at the limit");
+        audit.write(record(0));
+        assert_eq!(audit.dropped(), (1, 0), "one over");
+        assert!(!audit.flush(Duration::from_millis(2)), "a queue that is stuck does not hold the exit");
+    }
+
+    #[test]
+    fn the_queue_is_bounded_in_bytes() {
+        let (audit, _messages) = stuck();
+        let rest = weight(&record(0));
+        audit.write(record(QUEUE_BYTES - rest - 1));
+        assert_eq!(audit.dropped(), (0, 0), "one under");
+        audit.write(record(0));
+        assert_eq!(audit.dropped(), (1, 0), "over");
+        let (audit, _messages) = stuck();
+        audit.write(record(QUEUE_BYTES - rest));
+        assert_eq!(audit.dropped(), (0, 0), "at the limit");
+        let (audit, _messages) = stuck();
+        audit.write(record(QUEUE_BYTES - rest + 1));
+        assert_eq!(audit.dropped(), (1, 0), "one over");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_counted_and_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.log");
+        std::fs::write(&path, "").unwrap();
+        let file = File::open(&path).unwrap();
+        let shared = Arc::<Shared>::default();
+        let mut writer =
+            Writer { path: path.clone(), file, torn: false, shared: shared.clone(), warned: None };
+        writer.line(&record(1));
+        assert_eq!(shared.failed.load(Ordering::Relaxed), 1, "it is open for reading only");
+        writer.reopen();
+        writer.line(&record(1));
+        assert_eq!(shared.written.load(Ordering::Relaxed), 1);
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
+    }
+
+    #[test]
+    fn a_line_after_a_torn_one_begins_on_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.log");
+        std::fs::write(&path, "{\"audit\":1,\"par").unwrap();
+        let file = append(&path).unwrap();
+        let mut writer =
+            Writer { path: path.clone(), file, torn: true, shared: Arc::default(), warned: None };
+        writer.line(&record(1));
+        writer.line(&record(1));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let whole: Vec<bool> =
+            text.lines().map(|line| serde_json::from_str::<AuditRecord>(line).is_ok()).collect();
+        assert_eq!(whole, [false, true, true]);
     }
 }

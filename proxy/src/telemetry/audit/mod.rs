@@ -8,6 +8,8 @@
 
 mod file;
 mod record;
+#[cfg(test)]
+mod tests;
 
 pub use file::{AuditFile, AuditFileError};
 pub(super) use record::{Audited, audited};

@@ -24,12 +24,24 @@ pub struct AuditRecord {
     /// B: the request's head.
     #[serde(rename = "B", default, skip_serializing_if = "Option::is_none")]
     pub request: Option<AuditRequest>,
+    /// C: the request body, if the policy shows bodies.
+    #[serde(rename = "C", default, skip_serializing_if = "Option::is_none")]
+    pub request_body: Option<AuditBody>,
+    /// E: the response body, if the policy inspects and shows it.
+    #[serde(rename = "E", default, skip_serializing_if = "Option::is_none")]
+    pub response_body: Option<AuditBody>,
     /// F: the response's head.
     #[serde(rename = "F", default, skip_serializing_if = "Option::is_none")]
     pub response: Option<AuditResponse>,
     /// H: the verdict, and what led to it.
     #[serde(rename = "H", default, skip_serializing_if = "Option::is_none")]
     pub trailer: Option<AuditTrailer>,
+    /// I: the request body without its files, if the policy shows bodies.
+    #[serde(rename = "I", default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<AuditBody>,
+    /// J: the files of a form.
+    #[serde(rename = "J", default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<AuditFile>>,
     /// K: every rule that matched and is audited, in order.
     #[serde(rename = "K", default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<AuditRule>>,
@@ -79,6 +91,30 @@ pub struct AuditRequest {
     pub protocol: String,
     /// Header names and values in order; values only if the policy shows them, and of credentials never.
     pub headers: Vec<(String, String)>,
+}
+
+/// C, E, I: a body.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditBody {
+    /// Bytes that were read of it.
+    pub bytes: u64,
+    /// Whether there was more than is shown.
+    pub truncated: bool,
+    /// Its first part; bytes that are not UTF-8 are replaced.
+    pub text: String,
+}
+
+/// J: a file of a form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditFile {
+    /// The field's name, if the policy shows bodies.
+    pub field: String,
+    /// The file's name, if the policy shows bodies.
+    pub name: String,
+    /// Its bytes.
+    pub size: u64,
 }
 
 /// F: the response's head.

@@ -29,8 +29,8 @@ pub use inventory::{
 };
 pub use rule_set::{RuleSet, RuleSetSpec, SourceFile};
 pub use waf_policy::{
-    BodyLimit, BodyReading, Exclusion, GroupMode, Mode, OverLimit, Streams, Thresholds, Unknown, WafPolicy,
-    WafPolicySpec,
+    AuditLog, BodyLimit, BodyReading, Exclusion, GroupMode, Mode, OverLimit, Streams, Thresholds, Unknown,
+    WafPolicy, WafPolicySpec,
 };
 
 /// `metadata` of every document.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Metadata, Selector};
+use crate::audit::{AuditEngine, AuditShow};
 use crate::limits::{INSPECTED_BODY_BYTES, INSPECTED_RESPONSE_BYTES, UPLOAD_BYTES};
 
 /// The document.
@@ -52,6 +53,46 @@ pub struct WafPolicySpec {
     /// How bodies are read, and what becomes of those that are not.
     #[serde(default, skip_serializing_if = "BodyReading::is_default")]
     pub bodies: BodyReading,
+    /// What the audit log has of the exchanges that it judged.
+    #[serde(default, skip_serializing_if = "AuditLog::is_default")]
+    pub audit_log: AuditLog,
+}
+
+/// What the audit log has. It shows nothing that came from a client unless it is switched on here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AuditLog {
+    /// Which exchanges; absent: what the rule set says (`SecAuditEngine`), else those that are relevant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<AuditEngine>,
+    /// Letters of its sections; absent: what the rule set says (`SecAuditLogParts`), else `ABFHKZ`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<String>,
+    /// Whether it shows the values of headers that are no credentials.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub headers: bool,
+    /// Whether it shows the path beyond its first segment, and the query.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub uri: bool,
+    /// Whether it shows what rules matched.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub matched_bytes: bool,
+    /// Whether it shows bodies, if their sections are among its parts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bodies: bool,
+}
+
+impl AuditLog {
+    /// Whether it says nothing that is not the default.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What it shows.
+    pub fn show(&self) -> AuditShow {
+        let Self { headers, uri, matched_bytes, bodies, .. } = *self;
+        AuditShow { headers, uri, matched_bytes, bodies }
+    }
 }
 
 /// What matching rules do.

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use palisade_model::audit::{AuditEngine, AuditParts, AuditSettings};
+use palisade_model::documents::AuditLog;
 use palisade_seclang::{Action, ActionKind, AuditEngineMode, Setting};
 
+use super::status;
+use crate::compile::CompileError;
 use crate::macros::Macro;
 
 /// What the audit log says of a rule that matched.
@@ -56,10 +59,22 @@ fn audits(own: &[Action], defaults: &[Action]) -> bool {
 pub(crate) fn apply(settings: &mut AuditSettings, setting: &Setting) -> Result<bool, String> {
     match setting {
         Setting::SecAuditEngine(mode) => settings.engine = engine(*mode),
+        Setting::SecAuditLogRelevantStatus(pattern) => settings.relevant = status::relevant(pattern)?,
         Setting::SecAuditLogParts(parts) => settings.parts = self::parts(&parts.0)?,
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// The WafPolicy wins over the rule set, and it alone says what is shown.
+pub(crate) fn decide(settings: &mut AuditSettings, policy: &AuditLog) -> Result<(), CompileError> {
+    settings.show = policy.show();
+    settings.engine = policy.engine.unwrap_or(settings.engine);
+    if let Some(letters) = &policy.parts {
+        settings.parts =
+            parts(letters).map_err(|problem| CompileError(format!("auditLog.parts: {problem}")))?;
+    }
+    Ok(())
 }
 
 /// The engine's mode in the model's word.

@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
-use palisade_model::audit::AuditMatch;
+use palisade_model::audit::{AuditBody, AuditMatch, REDACTED};
 
 /// Bytes of a matched value that are shown, if the policy shows them.
 pub(super) const VALUE_BYTES: usize = 512;
+
+/// Bytes of a body that are shown, if the policy shows them: what an analyst reads, not an archive.
+pub(super) const BODY_BYTES: usize = 64 * 1024;
 
 /// Bytes as text for people: bounded, no control characters.
 pub(crate) fn text(bytes: &[u8], limit: usize) -> String {
@@ -40,6 +43,55 @@ pub(super) fn value(bytes: &[u8], show: bool) -> String {
         [] => "0 bytes".to_owned(),
         kinds => format!("{} byte{plural}: {}", bytes.len(), kinds.join(", ")),
     }
+}
+
+/// The first part of a body as text. Bytes that are not UTF-8 are replaced.
+pub(super) fn body(bytes: &[u8], complete: bool) -> AuditBody {
+    let first = bytes.get(..BODY_BYTES).unwrap_or(bytes);
+    AuditBody {
+        bytes: bytes.len() as u64,
+        truncated: !complete || first.len() < bytes.len(),
+        text: String::from_utf8_lossy(first).into_owned(),
+    }
+}
+
+/// Fields of a form in their URL-encoded form.
+pub(super) fn form<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>, bytes: u64) -> AuditBody {
+    let mut text = String::new();
+    let mut truncated = false;
+    for (name, value) in fields {
+        if text.len() + name.len() + value.len() > BODY_BYTES {
+            truncated = true;
+            break;
+        }
+        if !text.is_empty() {
+            text.push('&');
+        }
+        encode(name, &mut text);
+        text.push('=');
+        encode(value, &mut text);
+    }
+    AuditBody { bytes, truncated, text }
+}
+
+fn encode(bytes: &[u8], text: &mut String) {
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._".contains(byte) {
+            text.push(char::from(*byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+}
+
+/// Takes back what was shown of a match.
+pub(super) fn hide(found: &mut AuditMatch) {
+    REDACTED.clone_into(&mut found.value);
+    if !found.data.is_empty() {
+        REDACTED.clone_into(&mut found.data);
+    }
+    found.message = bracketed(found);
 }
 
 /// A match as one line in ModSecurity's form.
@@ -98,6 +150,26 @@ mod tests {
         let long = vec![b'x'; VALUE_BYTES];
         assert_eq!(value(&long, true).len(), VALUE_BYTES, "at the limit");
         assert!(value(&[long.as_slice(), b"x"].concat(), true).ends_with("x…"), "one over");
+    }
+
+    #[test]
+    fn a_body_is_shown_up_to_its_limit() {
+        let of = |length: usize| body(&vec![b'x'; length], true);
+        assert!(!of(BODY_BYTES - 1).truncated && !of(BODY_BYTES).truncated, "under and at the limit");
+        let over = of(BODY_BYTES + 1);
+        assert!(over.truncated);
+        assert_eq!((over.text.len(), over.bytes), (BODY_BYTES, BODY_BYTES as u64 + 1));
+        assert!(body(b"x", false).truncated, "the rest was not read");
+    }
+
+    #[test]
+    fn a_form_is_shown_encoded_and_up_to_its_limit() {
+        let fields = [("a b", "1&2"), ("c", "ü")];
+        let shown = form(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), 9);
+        assert_eq!((shown.text.as_str(), shown.truncated, shown.bytes), ("a%20b=1%262&c=%C3%BC", false, 9));
+        let long = vec![b'x'; BODY_BYTES - 1];
+        let of = |name: &'static [u8]| form([(name, long.as_slice())].into_iter(), 0).truncated;
+        assert!(!of(b"") && !of(b"a") && of(b"ab"), "under, at and over the limit");
     }
 
     #[test]

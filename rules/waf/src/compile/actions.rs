@@ -87,6 +87,13 @@ impl Compilation<'_> {
                 ActionKind::Ctl(control) => {
                     compiled.extend(self.control(control, catalogue, action.span).map(Action::Control));
                 }
+                ActionKind::SanitiseArg(_)
+                | ActionKind::SanitiseMatched
+                | ActionKind::SanitiseMatchedBytes(_)
+                | ActionKind::SanitiseRequestHeader(_)
+                | ActionKind::SanitiseResponseHeader(_) => {
+                    compiled.push(Action::Control(Control::Sanitise));
+                }
                 ActionKind::Exec(_)
                 | ActionKind::Append(_)
                 | ActionKind::Prepend(_)

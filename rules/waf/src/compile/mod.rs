@@ -18,6 +18,7 @@ pub use modes::POLICY_ENTRIES;
 use palisade_model::documents::{RuleSet, WafPolicySpec};
 use palisade_seclang::{Ast, Diagnostic, Span, parse_rule_set};
 
+use crate::audit;
 use crate::engine::Engine;
 use crate::operators::Interner;
 use crate::prefilter::Program;
@@ -92,6 +93,7 @@ impl Engine {
         };
         let mut settings = settings::of(policy, &modes);
         let mut drafts = draft::read(&mut compilation, &mut settings);
+        audit::decide(Arc::make_mut(&mut settings.audit), &policy.audit_log)?;
         modes.apply(&mut drafts.rules);
         let catalogue = catalogue::Catalogue::of(&drafts.rules);
         let mut engine = Self { rules: Vec::new(), phases: Default::default(), settings, program: None };

@@ -249,6 +249,7 @@ pub fn policy() -> WafPolicySpec {
         request_body: BodyLimit { max_bytes: 131_072, over: Default::default() },
         response_body: Some(BodyLimit::RESPONSE),
         bodies: Default::default(),
+        audit_log: Default::default(),
     }
 }
 
