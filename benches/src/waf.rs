@@ -39,6 +39,7 @@ pub fn policy(paranoia: u8) -> WafPolicySpec {
         request_body: BodyLimit { max_bytes: 128 * 1024, over: Default::default() },
         response_body: None,
         bodies: Default::default(),
+        audit_log: Default::default(),
     }
 }
 
