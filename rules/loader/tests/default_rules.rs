@@ -55,6 +55,7 @@ fn policy() -> WafPolicySpec {
         request_body: BodyLimit { max_bytes: 131_072, over: Default::default() },
         response_body: Some(BodyLimit::RESPONSE),
         bodies: Default::default(),
+        audit_log: Default::default(),
     }
 }
 
