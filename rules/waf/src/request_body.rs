@@ -125,6 +125,7 @@ impl Transaction {
         self.state.facts.body.truncated = !complete;
         self.state.facts.body.length = body.len();
         let (body, charset) = self.decode_request(body, complete);
+        self.audit.keep_request_body(&body, complete);
         let packed = self.declared().codings.is_err();
         let room =
             self.engine.settings.arguments_limit.saturating_sub(self.state.facts.request.args_get.len());

@@ -154,7 +154,6 @@ impl Transaction {
     /// Phase 2. `complete`: whether the whole body was fed.
     pub fn request_body(&mut self, complete: bool) -> Option<Interruption> {
         let body = self.held.split().freeze();
-        self.audit.keep_request_body(&body, complete);
         self.state.facts.body.truncated = !complete;
         self.read_request_body(body, complete);
         if let Some(interruption) = self.run(Phase::RequestBody) {
