@@ -132,6 +132,11 @@ impl Engine {
         }
     }
 
+    /// What the rule set asks for and does not get; see [`palisade_waf::Engine::notes`].
+    pub fn notes(&self) -> &[String] {
+        self.waf.as_ref().map(|waf| waf.engine.notes()).unwrap_or_default()
+    }
+
     /// Whose engine it is.
     pub fn workload(&self) -> &WorkloadId {
         &self.workload

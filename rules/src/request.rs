@@ -133,7 +133,7 @@ fn judge_content(
     {
         return deny(&waf, interruption, transaction, judgement, Reason::WafRequest);
     }
-    let limit = waf.request_limit();
+    let limit = transaction.request_body_limit(waf.request_limit());
     if let (Some(streaming), true) = (streaming, body != BodyKind::Empty) {
         judgement.inspection = Inspection::Uninspected { why: streaming.as_str().into() };
     } else if body != BodyKind::Empty && transaction.wants_request_body() {

@@ -90,6 +90,7 @@ impl ResponseStage {
                 Reason::WafResponse,
             ));
         }
+        judge.limit = judge.transaction.response_body_limit(judge.limit);
         let limit = judge.limit.max_bytes;
         self.judge = Some(judge);
         Ok(if hold { ResponseBody::Hold(limit) } else { ResponseBody::Stream })

@@ -118,6 +118,9 @@ impl Updater {
         }
         let wanted: Vec<Listener> = self.own.iter().chain(&policy.listeners).cloned().collect();
         let prepared = listeners.prepare(&wanted, &self.plane)?;
+        for note in active.snapshot.enforced().notes() {
+            tracing::info!(note, "the rule set asks for what has no effect here");
+        }
         self.plane.current.store(active);
         listeners.open(prepared, &self.plane);
         drop(listeners);

@@ -166,6 +166,51 @@ fn the_files_of_a_rule_set_together_have_a_limit_before_they_are_in_memory() {
 }
 
 #[test]
+fn plugins_are_read_in_the_order_that_the_core_rule_set_documents() {
+    let root = directory(&[
+        ("crs-setup.conf", "SecMarker setup"),
+        ("rules/REQUEST-901.conf", "SecMarker rules"),
+        ("plugins/a-config.conf", "SecMarker a-config"),
+        ("plugins/b-config.conf", "SecMarker b-config"),
+        ("plugins/a-before.conf", "SecMarker a-before\nInclude a-more/*.inc"),
+        ("plugins/a-more/x.inc", "SecRule ARGS \"@pmFromFile x.data\" \"id:9500100\""),
+        ("plugins/a-more/x.data", "x"),
+        ("plugins/b-after.conf", "SecMarker b-after"),
+    ]);
+    let order = [
+        "crs-setup.conf",
+        "plugins/*-config.conf",
+        "plugins/*-before.conf",
+        "rules/*.conf",
+        "plugins/*-after.conf",
+    ];
+    let rule_set = load(root.path(), &order).unwrap();
+    let names: Vec<&str> = rule_set.spec.sources.iter().map(|source| source.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "crs-setup.conf",
+            "plugins/a-config.conf",
+            "plugins/b-config.conf",
+            "plugins/a-before.conf",
+            "rules/REQUEST-901.conf",
+            "plugins/b-after.conf"
+        ]
+    );
+    assert_eq!(parse_rule_set(&rule_set).unwrap().rules().count(), 1);
+}
+
+#[test]
+fn a_file_of_a_hundred_megabytes_is_refused_before_it_is_read() {
+    let root = directory(&[("small.conf", "")]);
+    let big = fs::File::create(root.path().join("rules/big.conf")).unwrap();
+    // A hole: reading it would take the memory, its length alone takes nothing.
+    big.set_len(100 * 1024 * 1024 * 1024).unwrap();
+    let message = load(root.path(), &["big.conf"]).unwrap_err();
+    assert!(message.contains("big.conf: 107374182400 bytes; 33554432 are allowed"), "{message}");
+}
+
+#[test]
 fn the_core_rule_set_is_read_from_its_directory() {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/crs");
     let root = std::env::var_os("PALISADE_CRS").map_or_else(|| PathBuf::from(beside), PathBuf::from);

@@ -55,6 +55,8 @@ impl Transaction {
             Control::AuditParts(change, parts) => self.audit.change_parts(*change, *parts),
             Control::RequestBodyAccess(on) => self.request_body_access = *on,
             Control::ResponseBodyAccess(on) => self.response_body_access = *on,
+            Control::RequestBodyLimit(bytes) => self.body_limits.request = Some(*bytes),
+            Control::ResponseBodyLimit(bytes) => self.body_limits.response = Some(*bytes),
             Control::ForceRequestBody(on) => self.force_request_body = *on,
             Control::BodyProcessor(processor) => {
                 self.state.facts.body.processor = Bytes::from_static(processor.name().as_bytes());

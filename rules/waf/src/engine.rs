@@ -14,6 +14,7 @@ use palisade_seclang::{
 };
 
 use crate::audit::RuleAudit;
+use crate::body_limits::BodyLimits;
 use crate::collection::Collection;
 use crate::macros::Macro;
 use crate::operators::Operator;
@@ -31,12 +32,19 @@ pub struct Engine {
     pub(crate) settings: Settings,
     /// The fast path; without it everything is evaluated straightforwardly.
     pub(crate) program: Option<Program>,
+    /// See [`Engine::notes`].
+    pub(crate) notes: Vec<String>,
 }
 
 impl Engine {
     /// The rules of a phase.
     pub(crate) fn phase(&self, phase: Phase) -> &[usize] {
         self.phases.get(phase as usize - 1).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What the rule set asks for and does not get, each with its place: `file:line:column: note: …`.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// How many rules are in force; chains count once.
@@ -58,6 +66,9 @@ pub(crate) struct Settings {
     /// Media types of response bodies that are inspected, in lower case.
     pub(crate) response_types: Vec<String>,
     pub(crate) arguments_limit: usize,
+    pub(crate) body_limits: BodyLimits,
+    /// `WEBAPPID`
+    pub(crate) web_app_id: Bytes,
     /// `SecCollectionTimeout` in seconds.
     pub(crate) collection_timeout: u64,
     /// Whether a rule opens a record of a persistent collection.
@@ -186,6 +197,8 @@ pub(crate) enum Control {
     ResponseBodyAccess(bool),
     ForceRequestBody(bool),
     BodyProcessor(BodyProcessor),
+    RequestBodyLimit(u64),
+    ResponseBodyLimit(u64),
     /// These rules, as indices, do not run any more.
     RemoveRules(Arc<[usize]>),
     /// These rules, as sorted indices, do not look at these values any more.

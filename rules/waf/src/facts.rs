@@ -8,12 +8,14 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use http::Version;
 use palisade_model::{Connection, RequestHead, ResponseHead};
+use palisade_seclang::Transformation;
 
 use crate::bodies::multipart::{File, Flags, Form};
 use crate::bodies::{cookies, urlencoded};
 use crate::calendar::Moment;
 use crate::collection::Collection;
 use crate::request_body::collection;
+use crate::transformations;
 
 /// The facts.
 #[derive(Debug)]
@@ -198,6 +200,28 @@ impl RequestFacts {
             urlencoded_error: parameters.invalid_encoding,
             over_limit: parameters.over_limit || cookies_over,
         }
+    }
+}
+
+impl RequestFacts {
+    /// The scheme of `Authorization` and what follows it; both empty without one.
+    pub(crate) fn credentials(&self) -> (Bytes, Bytes) {
+        let Some(value) = self.headers.first(b"authorization") else { return Default::default() };
+        let text = value.trim_ascii();
+        let end = text.iter().position(|byte| *byte == b' ').unwrap_or(text.len());
+        let (scheme, rest) = text.split_at_checked(end).unwrap_or_default();
+        (value.slice_ref(scheme), value.slice_ref(rest.trim_ascii()))
+    }
+
+    /// The user that Basic credentials name. Nobody has checked the password.
+    pub(crate) fn remote_user(&self) -> Bytes {
+        let (scheme, credentials) = self.credentials();
+        if !scheme.eq_ignore_ascii_case(b"basic") {
+            return Bytes::new();
+        }
+        let decoded = transformations::apply(Transformation::Base64Decode, &credentials);
+        let user = decoded.split(|byte| *byte == b':').next().unwrap_or_default();
+        Bytes::copy_from_slice(user)
     }
 }
 

@@ -31,6 +31,7 @@
 mod act;
 mod audit;
 pub mod bodies;
+mod body_limits;
 mod budget;
 mod calendar;
 mod collection;

@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(crate) user_id: Bytes,
     /// See `user_id`.
     pub(crate) session_id: Bytes,
+    /// `WEBAPPID`
+    pub(crate) web_app_id: Bytes,
     /// `MATCHED_VARS`: everything the links of the current chain matched, in order; the last is `MATCHED_VAR`.
     pub(crate) matched: Vec<Value>,
     /// `MATCHED_VAR` outlives the rule that set it.
@@ -45,6 +47,7 @@ impl State {
             local: Default::default(),
             user_id: Bytes::new(),
             session_id: Bytes::new(),
+            web_app_id: Bytes::new(),
             matched: Vec::new(),
             last_matched: None,
             highest_severity: 255,

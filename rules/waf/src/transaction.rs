@@ -14,6 +14,7 @@ use palisade_model::{Connection, RequestHead, ResponseHead};
 use palisade_seclang::{Allow, EngineMode, Phase};
 
 use crate::audit::Audit;
+use crate::body_limits::BodyLimits;
 use crate::budget::WorkBudget;
 use crate::engine::Engine;
 use crate::facts::{Facts, ResponseFacts};
@@ -74,6 +75,7 @@ pub struct Transaction {
     pub(crate) removed_targets: Vec<(Arc<[usize]>, Targets)>,
     /// The records of persistent collections that are open.
     pub(crate) opened: Opened,
+    pub(crate) body_limits: BodyLimits,
     pub(crate) interruption: Option<Interruption>,
     pub(crate) matches: Vec<RuleMatch>,
     pub(crate) audit: Audit,
@@ -115,11 +117,13 @@ impl Transaction {
         let names = engine.program.as_ref().map(Program::names).unwrap_or_default();
         let mut state = State::new(facts, names);
         state.budget = WorkBudget::of(settings.work_units);
+        state.web_app_id = settings.web_app_id.clone();
         for (name, value) in &settings.pinned {
             state.tx.set(name, value.clone(), &mut state.budget);
         }
         Self {
             mode: settings.mode,
+            body_limits: settings.body_limits,
             opened: Opened::new(time_ms, settings.collection_timeout),
             audit: Audit::begin(&settings.audit),
             request_body_access: settings.request_body_access,

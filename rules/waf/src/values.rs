@@ -236,7 +236,9 @@ impl State {
             V::FilesCombinedSize => {
                 number_text(body.multipart.as_ref().map_or(0, |form| form.combined_size) as u64)
             }
-            V::AuthType | V::PathInfo | V::RemoteUser => Bytes::new(),
+            V::PathInfo => request.filename.clone(),
+            V::AuthType => request.credentials().0,
+            V::RemoteUser => request.remote_user(),
             _ => return self.multipart_scalar(variable),
         })
     }
@@ -292,7 +294,8 @@ impl State {
             V::MatchedVarName => return self.last_matched.as_ref().map(Value::name),
             V::UserId => self.user_id.clone(),
             V::SessionId => self.session_id.clone(),
-            V::WebAppId | V::ModsecBuild => Bytes::new(),
+            V::WebAppId => self.web_app_id.clone(),
+            V::ModsecBuild => Bytes::from_static(BUILD),
             _ => return self.response_scalar(variable),
         })
     }
@@ -339,6 +342,9 @@ static DIGITS: [[u8; 3]; 1000] = {
     }
     texts
 };
+
+/// `MODSEC_BUILD`: that of ModSecurity 3.0.15, whose language this is; rules compare it to know what they may use.
+const BUILD: &[u8] = b"030015100";
 
 /// A number as rules see it. Small ones cost no allocation.
 pub(crate) fn number_text(number: u64) -> Bytes {

@@ -9,9 +9,9 @@ use palisade_seclang::{
     Transformation, Variable, VariableKind,
 };
 
-use super::Compilation;
 use super::catalogue::{Catalogue, Pattern};
 use super::costs::{COMPARED, NAMED};
+use super::{Compilation, notes};
 use crate::audit;
 use crate::engine::{Action, Change, Control, Disruption, Sign};
 use crate::macros::Macro;
@@ -37,6 +37,9 @@ impl Compilation<'_> {
     ) -> Vec<Action> {
         let mut compiled = Vec::new();
         for action in actions {
+            if let Some((name, why)) = notes::action(&action.kind) {
+                self.note(name, action.span, why);
+            }
             match &action.kind {
                 ActionKind::SetVar(set) => {
                     // A rule that only detects leaves the score alone.
@@ -165,7 +168,8 @@ impl Compilation<'_> {
             }
             C::HashEngine(false) | C::HashEnforcement(false) => return None,
             C::DebugLogLevel(_) => return None,
-            C::RequestBodyLimit(_) | C::ResponseBodyLimit(_) => return None,
+            C::RequestBodyLimit(bytes) => Control::RequestBodyLimit(*bytes),
+            C::ResponseBodyLimit(bytes) => Control::ResponseBodyLimit(*bytes),
         };
         let named = match &control {
             Control::RemoveRules(rules) | Control::RemoveTargets(rules, _) => rules.len(),

@@ -9,7 +9,7 @@ use palisade_seclang::{
 
 use super::catalogue::Pattern;
 use super::costs::{ADDED, COMPARED};
-use super::{Compilation, settings};
+use super::{Compilation, notes, settings};
 use crate::engine::Settings;
 use crate::limits::CHAIN_LINKS;
 
@@ -98,6 +98,9 @@ pub(super) fn read(compilation: &mut Compilation<'_>, settings: &mut Settings) -
 }
 
 fn apply(compilation: &mut Compilation<'_>, settings: &mut Settings, setting: &Setting, span: Span) {
+    if let Some(why) = notes::directive(setting.name()) {
+        compilation.note(setting.name().name(), span, why);
+    }
     if let Err(problem) = settings::apply(settings, setting) {
         compilation.refuse(span, &problem);
     }

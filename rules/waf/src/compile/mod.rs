@@ -8,9 +8,11 @@ mod catalogue;
 mod costs;
 mod draft;
 mod modes;
+mod notes;
 mod rules;
 mod settings;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use costs::COMPILE_UNITS;
@@ -36,6 +38,9 @@ pub(crate) struct Compilation<'a> {
     ast: &'a Ast,
     interner: Interner,
     problems: Vec<Diagnostic>,
+    notes: Vec<String>,
+    /// Names that have a note.
+    noted: BTreeSet<&'static str>,
     more_problems: usize,
     regex_bytes: usize,
     /// Work that was done; see [`costs`].
@@ -87,6 +92,8 @@ impl Engine {
             ast: &ast,
             interner: Interner::default(),
             problems: Vec::new(),
+            notes: Vec::new(),
+            noted: BTreeSet::new(),
             more_problems: 0,
             regex_bytes: 0,
             units: 0,
@@ -96,7 +103,13 @@ impl Engine {
         audit::decide(Arc::make_mut(&mut settings.audit), &policy.audit_log)?;
         modes.apply(&mut drafts.rules);
         let catalogue = catalogue::Catalogue::of(&drafts.rules);
-        let mut engine = Self { rules: Vec::new(), phases: Default::default(), settings, program: None };
+        let mut engine = Self {
+            rules: Vec::new(),
+            phases: Default::default(),
+            settings,
+            program: None,
+            notes: Vec::new(),
+        };
         for draft in &drafts.rules {
             let rule = rules::build(&mut compilation, draft, &drafts, &catalogue);
             if let Some(phase) = engine.phases.get_mut(rule.phase as usize - 1) {
@@ -106,6 +119,7 @@ impl Engine {
         }
         engine.settings.keeps_records = rules::keep_records(&engine.rules);
         engine.settings.judges_body_errors = rules::judge_body_errors(&engine.rules);
+        engine.notes = std::mem::take(&mut compilation.notes);
         compilation.finish()?;
         Ok(engine)
     }

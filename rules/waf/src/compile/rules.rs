@@ -7,10 +7,10 @@ use palisade_seclang::{
     ActionKind, Operator as Written, Rule as WrittenRule, Selector, Variable, VariableKind,
 };
 
-use super::Compilation;
 use super::actions::{logs, member};
 use super::catalogue::Catalogue;
 use super::draft::{Draft, Drafts};
+use super::{Compilation, notes};
 use crate::audit;
 use crate::bodies::xml;
 use crate::collection::Collection;
@@ -121,6 +121,9 @@ impl Compilation<'_> {
         if !is_supported(written.kind) {
             self.refuse(written.span, &format!("the variable {} is not supported", written.kind));
             return None;
+        }
+        if let Some(why) = notes::variable(written.kind) {
+            self.note(written.kind.name(), written.span, why);
         }
         let selector = match &written.selector {
             Selector::All => values::Selector::All,

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use palisade_model::documents::WafPolicySpec;
-use palisade_seclang::{EngineMode, Setting};
+use palisade_model::documents::{OverLimit, WafPolicySpec};
+use palisade_seclang::{EngineMode, LimitAction, Setting};
 
 use super::modes::Modes;
 use crate::act::weaker;
 use crate::audit;
 use crate::bodies::json;
+use crate::body_limits::BodyLimits;
 use crate::engine::Settings;
 use crate::limits::{ARGUMENTS, WORK_UNITS};
 use crate::persistent::TIMEOUT_SECONDS;
@@ -42,6 +43,8 @@ pub(super) fn of(policy: &WafPolicySpec, modes: &Modes) -> Settings {
         bodies: policy.bodies,
         response_types: RESPONSE_TYPES.map(str::to_owned).to_vec(),
         arguments_limit: ARGUMENTS,
+        body_limits: BodyLimits::default(),
+        web_app_id: Bytes::from_static(b"default"),
         collection_timeout: TIMEOUT_SECONDS,
         keeps_records: false,
         json_depth: json::DEPTH_LIMIT,
@@ -65,6 +68,12 @@ pub(super) fn apply(settings: &mut Settings, setting: &Setting) -> Result<(), St
             settings.arguments_limit =
                 usize::try_from(*limit).map_or(ARGUMENTS, |limit| limit.min(ARGUMENTS));
         }
+        S::SecRequestBodyLimit(bytes) => settings.body_limits.request = Some(*bytes),
+        S::SecRequestBodyNoFilesLimit(bytes) => settings.body_limits.request_without_files = Some(*bytes),
+        S::SecRequestBodyLimitAction(action) => settings.body_limits.request_over = over(*action),
+        S::SecResponseBodyLimit(bytes) => settings.body_limits.response = Some(*bytes),
+        S::SecResponseBodyLimitAction(action) => settings.body_limits.response_over = over(*action),
+        S::SecWebAppId(name) => settings.web_app_id = Bytes::copy_from_slice(name.as_bytes()),
         S::SecCollectionTimeout(seconds) => settings.collection_timeout = *seconds,
         S::SecRequestBodyJsonDepthLimit(depth) => {
             let depth = usize::try_from(*depth).unwrap_or(usize::MAX);
@@ -90,10 +99,17 @@ pub(super) fn apply(settings: &mut Settings, setting: &Setting) -> Result<(), St
         S::SecRemoteRules(_) | S::SecHttpBlKey(_) | S::SecChrootDir(_) | S::SecServerSignature(_) => {
             return Err(format!("{} is not supported", setting.name()));
         }
-        // Logs, files, limits of bodies and of other engines: the proxy and the WafPolicy decide them.
+        // What changes nothing has a note (see `notes`).
         _ => {}
     }
     Ok(())
+}
+
+fn over(action: LimitAction) -> OverLimit {
+    match action {
+        LimitAction::Reject => OverLimit::Reject,
+        LimitAction::ProcessPartial => OverLimit::InspectPrefix,
+    }
 }
 
 fn unsupported(setting: &Setting, supported: &str) -> Result<(), String> {
