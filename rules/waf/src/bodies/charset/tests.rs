@@ -1,3 +1,5 @@
+//! Charsets: what their bytes become, and which texts are refused.
+
 use super::*;
 
 fn utf16(text: &str, big: bool) -> Vec<u8> {
