@@ -78,18 +78,82 @@ pub(crate) fn part<'a>(whole: &'a [u8], part: &[u8]) -> Cow<'a, [u8]> {
 
 /// Applies `map` to each byte; borrowed if it changes none.
 pub(crate) fn map_bytes(input: &[u8], map: impl Fn(u8) -> u8) -> Cow<'_, [u8]> {
-    if input.iter().all(|&byte| map(byte) == byte) {
-        return Cow::Borrowed(input);
-    }
-    Cow::Owned(input.iter().map(|&byte| map(byte)).collect())
+    let Some(at) = first(input, |byte| map(byte) != byte) else { return Cow::Borrowed(input) };
+    let (same, rest) = input.split_at_checked(at).unwrap_or((&[], input));
+    let mut output = Vec::with_capacity(input.len());
+    output.extend_from_slice(same);
+    output.extend(rest.iter().map(|&byte| map(byte)));
+    Cow::Owned(output)
 }
 
 /// Keeps the bytes that `keep` accepts; borrowed if these are all.
 pub(crate) fn filter_bytes(input: &[u8], keep: impl Fn(u8) -> bool) -> Cow<'_, [u8]> {
-    if input.iter().all(|&byte| keep(byte)) {
-        return Cow::Borrowed(input);
+    let Some(at) = first(input, |byte| !keep(byte)) else { return Cow::Borrowed(input) };
+    let (same, rest) = input.split_at_checked(at).unwrap_or((&[], input));
+    let mut output = Vec::with_capacity(input.len());
+    output.extend_from_slice(same);
+    output.extend(rest.iter().copied().filter(|&byte| keep(byte)));
+    Cow::Owned(output)
+}
+
+/// Bytes that are looked at together.
+const BLOCK: usize = 32;
+
+/// Where the first byte of a kind is. Whole blocks are asked at once, without branches.
+pub(crate) fn first(input: &[u8], kind: impl Fn(u8) -> bool) -> Option<usize> {
+    let mut before = 0;
+    for block in input.chunks(BLOCK) {
+        if block.iter().fold(false, |any, &byte| any | kind(byte)) {
+            return block.iter().position(|&byte| kind(byte)).map(|at| before + at);
+        }
+        before += block.len();
     }
-    Cow::Owned(input.iter().copied().filter(|&byte| keep(byte)).collect())
+    None
+}
+
+/// An output that differs from its input in some places: what is between them is copied at once, and nothing is
+/// allocated before the first difference.
+#[derive(Debug)]
+pub(crate) struct Rewrite<'a> {
+    input: &'a [u8],
+    output: Vec<u8>,
+    /// Where the input begins that is not yet in the output.
+    from: usize,
+    changed: bool,
+}
+
+impl<'a> Rewrite<'a> {
+    pub(crate) fn of(input: &'a [u8]) -> Self {
+        Self { input, output: Vec::new(), from: 0, changed: false }
+    }
+
+    /// Puts bytes in the place of those from `start` to `end`; places come in order.
+    pub(crate) fn replace(&mut self, start: usize, end: usize, bytes: &[u8]) {
+        if self.input.get(start..end) == Some(bytes) {
+            return;
+        }
+        if !self.changed {
+            self.output.reserve(self.input.len());
+            self.changed = true;
+        }
+        self.output.extend_from_slice(self.input.get(self.from..start).unwrap_or_default());
+        self.output.extend_from_slice(bytes);
+        self.from = end;
+    }
+
+    /// The output; borrowed if nothing changed.
+    pub(crate) fn finish(mut self) -> Cow<'a, [u8]> {
+        if !self.changed {
+            return Cow::Borrowed(self.input);
+        }
+        self.output.extend_from_slice(self.input.get(self.from..).unwrap_or_default());
+        Cow::Owned(self.output)
+    }
+}
+
+/// Where a search from `at` on finds something.
+pub(crate) fn find(input: &[u8], at: usize, search: impl Fn(&[u8]) -> Option<usize>) -> Option<usize> {
+    search(input.get(at..)?).map(|found| at + found)
 }
 
 /// Checks a table of (input, output) pairs, and that exactly the unchanged ones are borrowed.

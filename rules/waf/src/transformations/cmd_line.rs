@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::settle;
+use super::bytes::{first, settle};
 use crate::prefilter::ByteSet;
 
 /// See [`super::may_change`].
@@ -11,6 +11,9 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"\"'\\^ ,;\t\r\n").wit
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
+    if is_plain(input) {
+        return Cow::Borrowed(input);
+    }
     let mut output = Vec::with_capacity(input.len());
     let mut space = false;
     for &byte in input {
@@ -32,6 +35,15 @@ pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
         }
     }
     settle(input, output)
+}
+
+/// Whether a text stays as it is: no byte of those that change, and no space before another one, `/` or `(`.
+fn is_plain(input: &[u8]) -> bool {
+    let changes = |byte: u8| {
+        matches!(byte, b'"' | b'\'' | b'\\' | b'^' | b',' | b';' | b'\t' | b'\r' | b'\n' | b'A'..=b'Z')
+    };
+    first(input, changes).is_none()
+        && memchr::memchr_iter(b' ', input).all(|at| !matches!(input.get(at + 1), Some(b' ' | b'/' | b'(')))
 }
 
 #[cfg(test)]

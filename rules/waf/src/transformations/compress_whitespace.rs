@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{NBSP, is_space, settle};
+use super::bytes::{NBSP, Rewrite, find, first, is_space, run};
 use crate::prefilter::ByteSet;
 
 /// See [`super::may_change`].
@@ -10,18 +10,14 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b" ").with(b'\t', b'\r'
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
-    let mut output = Vec::with_capacity(input.len());
-    let mut space = false;
-    for &byte in input {
-        let white = is_space(byte) || byte == NBSP;
-        if !white {
-            output.push(byte);
-        } else if !space {
-            output.push(b' ');
-        }
-        space = white;
+    let is_white = |byte: u8| is_space(byte) || byte == NBSP;
+    let mut rewrite = Rewrite::of(input);
+    let mut at = 0;
+    while let Some(found) = find(input, at, |rest| first(rest, is_white)) {
+        at = found + run(input, found, usize::MAX, |byte| is_white(*byte));
+        rewrite.replace(found, at, b" ");
     }
-    settle(input, output)
+    rewrite.finish()
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{best_fit, hex_digit, is_space, run, settle};
+use memchr::memchr;
+
+use super::bytes::{Rewrite, best_fit, find, hex_digit, is_space, run};
 use crate::prefilter::ByteSet;
 
 /// See [`super::may_change`].
@@ -12,36 +14,32 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"\\")];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
-    if !input.contains(&b'\\') {
-        return Cow::Borrowed(input);
-    }
-    let mut output = Vec::with_capacity(input.len());
+    let mut rewrite = Rewrite::of(input);
     let mut at = 0;
-    while let Some(&byte) = input.get(at) {
-        at += 1;
-        if byte != b'\\' {
-            output.push(byte);
-            continue;
-        }
-        let digits = run(input, at, MAX_DIGITS, |byte| hex_digit(*byte).is_some());
+    while let Some(found) = find(input, at, |rest| memchr(b'\\', rest)) {
+        let after = found + 1;
+        let digits = run(input, after, MAX_DIGITS, |byte| hex_digit(*byte).is_some());
+        at = after + digits;
         if digits > 0 {
-            output.push(escaped(input.iter().skip(at).take(digits)));
-            at += digits;
+            let value = escaped(input.iter().skip(after).take(digits));
             at += run(input, at, 1, |byte| is_space(*byte));
-        } else if let Some(&next) = input.get(at) {
-            if next != b'\n' {
-                output.push(next);
+            rewrite.replace(found, at, &[value]);
+        } else {
+            match input.get(after) {
+                Some(b'\n') => rewrite.replace(found, after + 1, &[]),
+                Some(_) | None => rewrite.replace(found, after, &[]),
             }
-            at += 1;
+            // What follows the backslash is itself, another backslash too.
+            at = after + 1;
         }
     }
-    settle(input, output)
+    rewrite.finish()
 }
 
 /// CSS 2.1 §4.1.3: an escape has at most six digits.
 const MAX_DIGITS: usize = 6;
 
-fn escaped<'a>(digits: impl Iterator<Item = &'a u8>) -> u8 {
+pub(super) fn escaped<'a>(digits: impl Iterator<Item = &'a u8>) -> u8 {
     let point = digits.filter_map(|digit| hex_digit(*digit)).fold(0u32, |point, digit| point << 4 | u32::from(digit));
     // Above the basic plane nothing is full-width, so the high byte must be the whole rest.
     let high = u8::try_from(point >> 8).unwrap_or(0);

@@ -4,7 +4,9 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{NBSP, hex_digit, run, settle};
+use memchr::memchr;
+
+use super::bytes::{NBSP, Rewrite, find, hex_digit, run};
 use crate::prefilter::ByteSet;
 
 /// See [`super::may_change`]. Every name has a `t` or a `p`.
@@ -12,27 +14,21 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"&"), ByteSet::listed(
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
-    if !input.contains(&b'&') {
-        return Cow::Borrowed(input);
-    }
-    let mut output = Vec::with_capacity(input.len());
+    let mut rewrite = Rewrite::of(input);
     let mut at = 0;
-    while let Some(&byte) = input.get(at) {
-        at += 1;
-        let entity = if byte == b'&' { entity(input.get(at..).unwrap_or_default()) } else { None };
-        let Some((value, taken)) = entity else {
-            output.push(byte);
-            continue;
-        };
-        output.push(value);
-        at += taken;
-        at += run(input, at, 1, |byte| *byte == b';');
+    while let Some(found) = find(input, at, |rest| memchr(b'&', rest)) {
+        at = found + 1;
+        if let Some((value, taken)) = entity(input.get(at..).unwrap_or_default()) {
+            at += taken;
+            at += run(input, at, 1, |byte| *byte == b';');
+            rewrite.replace(found, at, &[value]);
+        }
     }
-    settle(input, output)
+    rewrite.finish()
 }
 
 /// The byte that the entity after the ampersand stands for, and how many bytes it took.
-fn entity(rest: &[u8]) -> Option<(u8, usize)> {
+pub(super) fn entity(rest: &[u8]) -> Option<(u8, usize)> {
     let (start, base) = match rest {
         [b'#', b'x' | b'X', ..] => (2, 16),
         [b'#', ..] => (1, 10),

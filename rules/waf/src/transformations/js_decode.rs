@@ -4,7 +4,9 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{control_escape, hex_pair, hex_quad, octal, settle};
+use memchr::memchr;
+
+use super::bytes::{Rewrite, control_escape, find, hex_pair, hex_quad, octal};
 use crate::prefilter::ByteSet;
 
 /// See [`super::may_change`].
@@ -12,26 +14,20 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"\\")];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
-    if !input.contains(&b'\\') {
-        return Cow::Borrowed(input);
-    }
-    let mut output = Vec::with_capacity(input.len());
+    let mut rewrite = Rewrite::of(input);
     let mut at = 0;
-    while let Some(&byte) = input.get(at) {
-        let (Some(&letter), b'\\') = (input.get(at + 1), byte) else {
-            output.push(byte);
-            at += 1;
-            continue;
-        };
-        let (value, taken) = escape(input, at + 1, letter);
-        output.push(value);
-        at += 1 + taken;
+    while let Some(found) = find(input, at, |rest| memchr(b'\\', rest))
+        && let Some(&letter) = input.get(found + 1)
+    {
+        let (value, taken) = escape(input, found + 1, letter);
+        at = found + 1 + taken;
+        rewrite.replace(found, at, &[value]);
     }
-    settle(input, output)
+    rewrite.finish()
 }
 
 /// The byte that the escape after the backslash stands for, and how many bytes it took.
-fn escape(input: &[u8], at: usize, letter: u8) -> (u8, usize) {
+pub(super) fn escape(input: &[u8], at: usize, letter: u8) -> (u8, usize) {
     let hexadecimal = match letter {
         b'u' => hex_quad(input, at + 1).map(|value| (value, 5)),
         b'x' => hex_pair(input, at + 1).map(|value| (value, 3)),

@@ -73,9 +73,12 @@ transformations! {
 
 /// Decodes `+` and `%HH` of a form; also how many invalid escapes stayed as they were.
 pub(crate) fn decode_form(input: &[u8]) -> (Vec<u8>, usize) {
-    url_decode::decode(input, |_, _| None)
+    let (decoded, invalid) = url_decode::decode(input, |_, _| None);
+    (decoded.into_owned(), invalid)
 }
 
 pub(crate) mod bytes;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod reference;

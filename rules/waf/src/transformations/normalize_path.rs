@@ -11,7 +11,18 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"/.")];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
-    settle(input, normalize(input))
+    if is_normal(input) { Cow::Borrowed(input) } else { settle(input, normalize(input)) }
+}
+
+/// Whether nothing is to be removed: no empty segment between others, and none of dots. What is left is rare.
+pub(super) fn is_normal(input: &[u8]) -> bool {
+    let is_slash_or_end = |at: Option<usize>| at.and_then(|at| input.get(at)).is_none_or(|byte| *byte == b'/');
+    let begins = |at: usize| at == 0 || is_slash_or_end(at.checked_sub(1));
+    memchr::memmem::find(input, b"//").is_none()
+        && !memchr::memchr_iter(b'.', input).filter(|at| begins(*at)).any(|at| {
+            let two = input.get(at + 1) == Some(&b'.');
+            is_slash_or_end(Some(at + 1)) || two && is_slash_or_end(Some(at + 2))
+        })
 }
 
 /// The normal form of a path with forward slashes.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::bytes::{map_bytes, settle};
-use super::normalize_path::normalize;
+use super::normalize_path::{is_normal, normalize};
 use crate::prefilter::ByteSet;
 
 /// See [`super::may_change`].
@@ -11,6 +11,9 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"/.\\")];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\\', input).is_none() && is_normal(input) {
+        return Cow::Borrowed(input);
+    }
     let slashed = map_bytes(input, |byte| if byte == b'\\' { b'/' } else { byte });
     settle(input, normalize(&slashed))
 }

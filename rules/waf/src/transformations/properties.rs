@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use palisade_seclang::Transformation as T;
 
-use super::{apply, may_change};
+use super::{apply, may_change, reference};
 use crate::prefilter::ByteSet;
 
 /// Those whose second application changes nothing.
@@ -95,6 +95,24 @@ proptest! {
                     prop_assert!(matches!(output, Cow::Borrowed(_)), "{}", transformation.name());
                     prop_assert_eq!(output.as_ref(), input.as_slice(), "{}", transformation.name());
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_fast_forms_agree_with_the_straightforward_ones(
+        wide in telling(),
+        narrow in narrow(),
+        // Beyond one block of bytes that are looked at together.
+        before in prop::sample::select(vec![0_usize, 1, 30, 31, 32, 33, 64]),
+        text in "\\PC{0,8}",
+    ) {
+        let long = [vec![b'a'; before], narrow.clone(), text.into_bytes(), wide.clone()].concat();
+        for input in [wide, narrow, long] {
+            for &transformation in reference::FAST {
+                let output = apply(transformation, &input);
+                let expected = reference::apply(transformation, &input);
+                prop_assert_eq!(output.as_ref(), expected.as_slice(), "{}", transformation.name());
             }
         }
     }

@@ -10,6 +10,9 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"/-#")];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr3(b'/', b'-', b'#', input).is_none() {
+        return Cow::Borrowed(input);
+    }
     let mut output = Vec::with_capacity(input.len());
     let mut rest = input;
     while let [byte, tail @ ..] = rest {

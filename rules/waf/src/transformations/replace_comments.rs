@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
-use super::bytes::settle;
+use super::bytes::{Rewrite, find};
 use crate::prefilter::ByteSet;
 
 /// See [`super::may_change`].
@@ -12,21 +12,13 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"/"), ByteSet::listed(
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
-    let mut output = Vec::with_capacity(input.len());
-    let mut rest = input;
-    while let Some((before, body)) = split(rest, b"/*") {
-        output.extend_from_slice(before);
-        output.push(b' ');
-        rest = split(body, b"*/").map_or(&[][..], |(_, after)| after);
+    let mut rewrite = Rewrite::of(input);
+    let mut at = 0;
+    while let Some(found) = find(input, at, |rest| memmem::find(rest, b"/*")) {
+        at = find(input, found + 2, |rest| memmem::find(rest, b"*/")).map_or(input.len(), |end| end + 2);
+        rewrite.replace(found, at, b" ");
     }
-    output.extend_from_slice(rest);
-    settle(input, output)
-}
-
-/// What is before and after the first occurrence of a mark.
-fn split<'a>(input: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = memmem::find(input, mark)?;
-    Some((input.get(..at)?, input.get(at + mark.len()..)?))
+    rewrite.finish()
 }
 
 #[cfg(test)]

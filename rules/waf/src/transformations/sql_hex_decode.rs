@@ -10,6 +10,9 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"0"), ByteSet::listed(
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr2(b'x', b'X', input).is_none() {
+        return Cow::Borrowed(input);
+    }
     let mut output = Vec::with_capacity(input.len());
     let mut at = 0;
     while let Some(&byte) = input.get(at) {

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{hex_pair, settle};
+use memchr::memchr2;
+
+use super::bytes::{Rewrite, find, hex_pair};
 use crate::prefilter::ByteSet;
 
 /// See [`super::may_change`].
@@ -10,32 +12,32 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"%+")];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
-    settle(input, decode(input, |_, _| None).0)
+    decode(input, |_, _| None).0
 }
 
 /// Decodes `%HH` and `+`, and what `other` makes of a percent sign that starts neither (the byte, and how many bytes
 /// after the percent sign it took). Answers also how many percent signs were left as they are.
-pub(crate) fn decode(input: &[u8], other: impl Fn(&[u8], usize) -> Option<(u8, usize)>) -> (Vec<u8>, usize) {
-    let mut output = Vec::with_capacity(input.len());
+pub(crate) fn decode(
+    input: &[u8],
+    other: impl Fn(&[u8], usize) -> Option<(u8, usize)>,
+) -> (Cow<'_, [u8]>, usize) {
+    let mut rewrite = Rewrite::of(input);
     let (mut at, mut invalid) = (0, 0);
-    while let Some(&byte) = input.get(at) {
-        at += 1;
-        match byte {
-            b'+' => output.push(b' '),
-            b'%' => match hex_pair(input, at).map(|value| (value, 2)).or_else(|| other(input, at)) {
-                Some((value, taken)) => {
-                    output.push(value);
-                    at += taken;
-                }
-                None => {
-                    output.push(b'%');
-                    invalid += 1;
-                }
-            },
-            _ => output.push(byte),
+    while let Some(found) = find(input, at, |rest| memchr2(b'%', b'+', rest)) {
+        at = found + 1;
+        if input.get(found) == Some(&b'+') {
+            rewrite.replace(found, at, b" ");
+            continue;
+        }
+        match hex_pair(input, at).map(|value| (value, 2)).or_else(|| other(input, at)) {
+            Some((value, taken)) => {
+                at += taken;
+                rewrite.replace(found, at, &[value]);
+            }
+            None => invalid += 1,
         }
     }
-    (output, invalid)
+    (rewrite.finish(), invalid)
 }
 
 #[cfg(test)]

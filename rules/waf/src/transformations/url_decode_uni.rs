@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{hex_quad, settle};
+use super::bytes::hex_quad;
 use super::url_decode::decode;
 use crate::prefilter::ByteSet;
 
@@ -12,14 +12,11 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"%+")];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
-    if !input.iter().any(|byte| matches!(byte, b'%' | b'+')) {
-        return Cow::Borrowed(input);
-    }
-    settle(input, decode(input, wide).0)
+    decode(input, wide).0
 }
 
 /// `uHHHH` after the percent sign.
-fn wide(input: &[u8], at: usize) -> Option<(u8, usize)> {
+pub(super) fn wide(input: &[u8], at: usize) -> Option<(u8, usize)> {
     matches!(input.get(at)?, b'u' | b'U').then(|| hex_quad(input, at + 1))?.map(|value| (value, 5))
 }
 

@@ -19,13 +19,23 @@ pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
             if character.is_ascii() {
                 output.push(character as u8);
             } else {
-                output.extend_from_slice(format!("%u{:04x}", u32::from(character)).as_bytes());
+                escape(character.into(), &mut output);
                 changed = true;
             }
         }
         output.extend_from_slice(chunk.invalid());
     }
     if changed { Cow::Owned(output) } else { Cow::Borrowed(input) }
+}
+
+/// Writes `%uhhhh`, with as many digits as it takes, four at least.
+fn escape(point: u32, output: &mut Vec<u8>) {
+    output.extend_from_slice(b"%u");
+    let digits = (8 - point.leading_zeros() / 4).max(4);
+    for place in (0..digits).rev() {
+        let digit = char::from_digit(point >> (place * 4) & 15, 16).unwrap_or('0');
+        output.push(digit as u8);
+    }
 }
 
 #[cfg(test)]
