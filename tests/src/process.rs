@@ -112,16 +112,29 @@ pub fn wait_until(what: &str, seconds: u64, mut ready: impl FnMut() -> Result<bo
     }
 }
 
-/// Where cargo puts the programs of the profile this program was built with.
-pub fn programs() -> Result<PathBuf> {
+/// One program of the profile this program was built with.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let path = directory()?.join(name);
+    if !path.is_file() {
+        bail!("{} is missing: run `cargo build --workspace --bins` first", path.display());
+    }
+    Ok(path)
+}
+
+fn directory() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     // target/debug/deps/test-…, or target/debug/program.
     let dir = own.parent().context("a program lies in a directory")?;
-    let dir = if dir.ends_with("deps") { dir.parent().unwrap_or(dir) } else { dir };
+    Ok(if dir.ends_with("deps") { dir.parent().unwrap_or(dir) } else { dir }.to_owned())
+}
+
+/// Where cargo puts the programs of the profile this program was built with.
+pub fn programs() -> Result<PathBuf> {
+    let dir = directory()?;
     for name in ["palisade", "palisade-proxy", "demo-app"] {
         if !dir.join(name).is_file() {
             bail!("{} is missing: run `cargo build --workspace --bins` first", dir.join(name).display());
         }
     }
-    Ok(dir.to_owned())
+    Ok(dir)
 }
