@@ -199,6 +199,9 @@ fn canonical(raw: RawHead) -> Result<(RequestHead, BodyKind), Malformed> {
 fn phases(transaction: &mut Transaction, head: &RequestHead, body: Vec<u8>) -> Result<Reply, Interruption> {
     let so_far = |interruption: Option<Interruption>| interruption.map_or(Ok(()), Err);
     so_far(transaction.request_headers())?;
+    if !body.is_empty() {
+        so_far(transaction.refuse_request_body())?;
+    }
     if transaction.wants_request_body() {
         // In two pieces: a transaction may not depend on how a body is cut.
         let (first, second) = body.split_at_checked(body.len() / 2).unwrap_or((&body, &[]));
