@@ -35,6 +35,12 @@ fn what_cannot_be_done_is_refused_with_file_line_and_column() {
         ("SecArgumentSeparator ;", "test.conf:1:1", "SecArgumentSeparator"),
         ("SecAction \"id:1,pass,skipAfter:NOWHERE\"", "test.conf:1:", "NOWHERE"),
         ("SecRule NOPE \"@rx x\" \"id:1\"", "test.conf:1:9", "NOPE"),
+        ("SecRule ARGS \"@pmFromDataset x\" \"id:1\"", "test.conf:1:16", "unknown operator"),
+        ("SecRule ARGS \"@ipMatchFromDataset x\" \"id:1\"", "test.conf:1:16", "ipMatchFromDataset"),
+        ("SecRule ARGS \"@restpath /a/{id}\" \"id:1\"", "test.conf:1:16", "unknown operator"),
+        ("SecRule ARGS \"@validateNid cl x\" \"id:1\"", "test.conf:1:16", "unknown operator"),
+        ("SecDataset a `b`", "test.conf:1:1", "unknown directive"),
+        ("SecIgnoreRuleCompilationErrors On", "test.conf:1:1", "unknown directive"),
     ] {
         let refusal = refusal(rules);
         assert!(refusal.contains(place) && refusal.contains(word), "{rules}\n{refusal}");
