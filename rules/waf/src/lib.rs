@@ -42,6 +42,7 @@ mod explain;
 mod facts;
 pub mod injection;
 pub mod limits;
+pub mod lint;
 mod macros;
 pub mod operators;
 pub mod persistent;
