@@ -1,4 +1,4 @@
-//! `palisade check`, `render`, `explain`, `rule-set`: documents offline, through the same crates as in the server.
+//! `palisade check`, `render`, `explain`: documents offline, through the same crates as in the server.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +9,6 @@ use palisade_control_plane::admission::{Problem, check_all, parse_all};
 use palisade_control_plane::directory;
 use palisade_control_plane::explain::{Answer, Question, workload_of};
 use palisade_index::{Index, Settings};
-use palisade_model::documents::Metadata;
 
 /// What documents are read with.
 #[derive(Debug, Args)]
@@ -98,22 +97,6 @@ pub(super) struct Explain {
     mesh: Mesh,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct RuleSetArguments {
-    /// The directory that no file may lie outside of.
-    #[arg(long)]
-    directory: PathBuf,
-    /// Files to read in this order, relative to the directory; `*` stands for names.
-    #[arg(long, required = true)]
-    include: Vec<String>,
-    /// The name of the RuleSet.
-    #[arg(long)]
-    name: String,
-    /// Its namespace.
-    #[arg(long, default_value = "default")]
-    namespace: String,
-}
-
 pub(super) fn check(arguments: &Check) -> Result<ExitCode> {
     let paths: Vec<&Path> = arguments.paths.iter().map(PathBuf::as_path).collect();
     let (count, workloads, errors, warnings) = match load(&paths, &arguments.mesh)? {
@@ -181,17 +164,6 @@ pub(super) fn explain(arguments: &Explain) -> Result<ExitCode> {
         }
     };
     Ok(ExitCode::from(u8::from(!allowed)))
-}
-
-pub(super) fn rule_set(arguments: &RuleSetArguments) -> Result<ExitCode> {
-    let metadata = Metadata {
-        name: arguments.name.clone(),
-        namespace: arguments.namespace.clone(),
-        ..Metadata::default()
-    };
-    let rule_set = palisade_loader::rule_set::read(&arguments.directory, &arguments.include, metadata)?;
-    println!("{}", serde_json::to_string(&rule_set)?);
-    Ok(ExitCode::SUCCESS)
 }
 
 struct Loaded {

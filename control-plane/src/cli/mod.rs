@@ -2,8 +2,10 @@
 
 mod documents;
 mod rest;
+mod rule_sets;
 mod serve;
 mod tokens;
+mod waf;
 
 use std::process::ExitCode;
 
@@ -28,8 +30,12 @@ enum Action {
     Render(documents::Render),
     /// Say what would happen to a request, and why.
     Explain(Box<documents::Explain>),
-    /// Print a directory of rule files as one RuleSet document.
-    RuleSet(documents::RuleSetArguments),
+    /// Rule sets as documents.
+    #[command(subcommand)]
+    Ruleset(rule_sets::RuleSets),
+    /// For the person who writes rules.
+    #[command(subcommand)]
+    Waf(waf::Waf),
     /// Make a join token for a workload.
     JoinToken(tokens::Join),
     /// API tokens.
@@ -44,13 +50,15 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Action::Check(arguments) => documents::check(&arguments),
         Action::Render(arguments) => documents::render(&arguments),
         Action::Explain(arguments) => documents::explain(&arguments),
-        Action::RuleSet(arguments) => documents::rule_set(&arguments),
+        Action::Ruleset(rule_sets::RuleSets::Import(arguments)) => rule_sets::import(&arguments),
+        Action::Waf(waf::Waf::Test(arguments)) => waf::test(&arguments),
+        Action::Waf(waf::Waf::Lint(arguments)) => waf::lint(&arguments),
         Action::JoinToken(arguments) => block_on(tokens::join(arguments)),
         Action::Token(tokens::Token::Create(arguments)) => block_on(tokens::create(arguments)),
     }
 }
 
-fn block_on(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     runtime.block_on(work)

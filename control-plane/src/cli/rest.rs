@@ -24,6 +24,15 @@ pub(super) struct Server {
 impl Server {
     /// Posts JSON and gives the JSON answer.
     pub(super) async fn post(&self, path: &str, body: &serde_json::Value) -> Result<serde_json::Value> {
+        self.send(http::Method::POST, path, body.to_string()).await
+    }
+
+    /// Puts a JSON document in force.
+    pub(super) async fn put(&self, path: &str, body: String) -> Result<serde_json::Value> {
+        self.send(http::Method::PUT, path, body).await
+    }
+
+    async fn send(&self, method: http::Method, path: &str, body: String) -> Result<serde_json::Value> {
         let token = match &self.token_file {
             Some(path) => {
                 std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?
@@ -36,11 +45,13 @@ impl Server {
             .with_context(|| format!("connect to the control plane at {}", self.server))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
         tokio::spawn(connection);
-        let request = http::Request::post(path)
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
             .header("host", &self.server)
             .header("authorization", format!("Bearer {}", token.trim()))
             .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body.to_string())))?;
+            .body(Full::new(Bytes::from(body)))?;
         let response = sender.send_request(request).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
