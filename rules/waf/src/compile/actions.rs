@@ -63,19 +63,9 @@ impl Compilation<'_> {
                     };
                     compiled.push(Action::Set { collection: VariableKind::Env, key, change });
                 }
-                ActionKind::SetUid(text) => {
+                ActionKind::SetUid(text) | ActionKind::SetSid(text) | ActionKind::SetRsc(text) => {
                     let key = self.text(text, action.span);
-                    compiled.push(Action::SetUser(key.clone()));
-                    compiled.push(Action::Open { collection: VariableKind::User, key });
-                }
-                ActionKind::SetSid(text) => {
-                    let key = self.text(text, action.span);
-                    compiled.push(Action::SetSession(key.clone()));
-                    compiled.push(Action::Open { collection: VariableKind::Session, key });
-                }
-                ActionKind::SetRsc(text) => {
-                    let key = self.text(text, action.span);
-                    compiled.push(Action::Open { collection: VariableKind::Resource, key });
+                    compiled.extend(opening(&action.kind, key));
                 }
                 ActionKind::InitCol { collection, key } => {
                     let key = self.text(key, action.span);
@@ -255,6 +245,16 @@ impl Compilation<'_> {
         }
         compiled
     }
+}
+
+/// `setuid`, `setsid`, `setrsc`: the name is kept, and the record of that name opened.
+fn opening(kind: &ActionKind, key: Macro) -> Vec<Action> {
+    let (named, collection) = match kind {
+        ActionKind::SetUid(_) => (Some(Action::SetUser(key.clone())), VariableKind::User),
+        ActionKind::SetSid(_) => (Some(Action::SetSession(key.clone())), VariableKind::Session),
+        _ => (None, VariableKind::Resource),
+    };
+    named.into_iter().chain([Action::Open { collection, key }]).collect()
 }
 
 /// Whether matches are recorded: the last word of the rule, else of its defaults, else yes.
