@@ -23,6 +23,7 @@ mod request;
 mod response;
 mod snapshot;
 pub mod stages;
+pub mod upload;
 
 pub use answer::{Answer, LOCATION_BYTES};
 pub use engine::{CompileError, Engine};

@@ -2,7 +2,7 @@
 //!
 //! ```compile_fail
 //! // A permit has no public constructor: forwarding an unjudged request does not type-check.
-//! let permit = palisade_rules::Permit { head: unreachable!(), destination: unreachable!(), response: unreachable!() };
+//! let permit = palisade_rules::Permit { head: unreachable!(), destination: unreachable!(), response: unreachable!(), upload: None };
 //! ```
 //! ```compile_fail
 //! // A permit is good for one request: it cannot be copied.
@@ -18,6 +18,7 @@ use palisade_model::policy::WeightedCluster;
 use palisade_model::record::{Inspection, RuleMatch, VerdictFacts};
 use palisade_model::{Connection, Denial, RequestHead};
 
+use crate::upload::Upload;
 use crate::{Answer, ResponseStage};
 
 /// Permission to forward one request. It owns the head that was judged and the way it goes.
@@ -27,6 +28,8 @@ pub struct Permit {
     pub(crate) head: RequestHead,
     pub(crate) destination: Destination,
     pub(crate) response: ResponseStage,
+    /// Boxed: few requests have it.
+    pub(crate) upload: Option<Box<Upload>>,
 }
 
 impl Permit {
@@ -38,6 +41,11 @@ impl Permit {
     /// Where it goes.
     pub fn destination(&self) -> &Destination {
         &self.destination
+    }
+
+    /// The judge of the rest of the body, if the permit is for its first part only. Whoever sends the body on asks for it.
+    pub fn take_upload(&mut self) -> Option<Box<Upload>> {
+        self.upload.take()
     }
 
     /// Spends the permit: the head to send, where to send it, and the stage that judges the answer.

@@ -12,6 +12,7 @@ use palisade_waf::InterruptionKind;
 use crate::answer::Answer;
 use crate::engine::{Engine, Waf};
 use crate::stages::{self, Stage};
+use crate::upload::{Origin, Upload};
 use crate::{Destination, Judgement, Permit, Refused, ResponseStage, Snapshot};
 
 /// Bodies from this size on take long to judge: the Core Rule Set takes some milliseconds for 16 KiB, and a thread's
@@ -65,6 +66,10 @@ pub struct BodyStage {
     limit: BodyLimit,
     fed: usize,
     over: bool,
+    /// Who asked, if the body may be a form with long files.
+    origin: Option<Box<Origin>>,
+    /// The mark between the parts of a form that goes on.
+    goes_on: Option<Vec<u8>>,
 }
 
 /// Judges a head, stage by stage.
@@ -102,7 +107,16 @@ pub(crate) fn judge(
         &exchange.reference,
     );
     transaction.keep_in(&snapshot.state().collections);
-    judge_content(waf.clone(), transaction, connection.direction, head, body, destination, judgement)
+    let origin = (transaction.takes_uploads() && waf.bodies().upload_bytes > 0)
+        .then(|| Box::new(Origin { connection: connection.clone(), exchange }));
+    judge_content(
+        waf.clone(),
+        transaction,
+        connection.direction,
+        (head, destination),
+        (body, origin),
+        judgement,
+    )
 }
 
 /// WAF phase 1, and phase 2 where there is no body to wait for.
@@ -110,9 +124,8 @@ fn judge_content(
     waf: Waf,
     mut transaction: palisade_waf::Transaction,
     direction: Direction,
-    head: RequestHead,
-    body: BodyKind,
-    destination: Destination,
+    (head, destination): (RequestHead, Destination),
+    (body, origin): (BodyKind, Option<Box<Origin>>),
     mut judgement: Judgement,
 ) -> Step {
     if matches!(Streaming::of(&head), Some(Streaming::Grpc)) && waf.bodies().grpc == Streams::Uninspected {
@@ -137,7 +150,8 @@ fn judge_content(
     if let (Some(streaming), true) = (streaming, body != BodyKind::Empty) {
         judgement.inspection = Inspection::Uninspected { why: streaming.as_str().into() };
     } else if body != BodyKind::Empty && transaction.wants_request_body() {
-        let declared_over = matches!(body, BodyKind::Length(length) if length > limit.max_bytes as u64);
+        let most = (limit.max_bytes as u64).max(origin.as_ref().map_or(0, |_| waf.bodies().upload_bytes));
+        let declared_over = matches!(body, BodyKind::Length(length) if length > most);
         let stage = BodyStage {
             head,
             destination,
@@ -148,6 +162,8 @@ fn judge_content(
             limit,
             fed: 0,
             over: declared_over && limit.over == OverLimit::Reject,
+            origin,
+            goes_on: None,
         };
         if stage.over {
             // A declared length over the limit is refused before a byte of it is read.
@@ -186,6 +202,9 @@ impl BodyStage {
 
     /// Feeds the next piece of the body, in order.
     pub fn feed(&mut self, bytes: &[u8]) -> Feed {
+        if self.origin.is_some() {
+            return self.feed_form(bytes);
+        }
         let room = self.limit.max_bytes.saturating_sub(self.fed);
         let taken = bytes.get(..room).unwrap_or(bytes);
         self.transaction.request_body_feed(taken);
@@ -194,6 +213,33 @@ impl BodyStage {
             return Feed::More;
         }
         match self.limit.over {
+            OverLimit::InspectPrefix => {
+                self.judgement.inspection = Inspection::Prefix { bytes: self.fed as u64 };
+                Feed::Enough
+            }
+            OverLimit::Reject => {
+                self.over = true;
+                Feed::TooLong
+            }
+        }
+    }
+
+    /// Feeds the next piece of a form: over the limit the form may go on if that is in a file's bytes.
+    fn feed_form(&mut self, bytes: &[u8]) -> Feed {
+        self.transaction.request_body_feed(bytes);
+        self.fed += bytes.len();
+        if self.fed <= self.limit.max_bytes {
+            return Feed::More;
+        }
+        if let (Some(mark), Some(open)) = (self.transaction.upload_mark(), self.transaction.open_upload())
+            && open >= mark.len()
+        {
+            self.judgement.inspection = Inspection::Prefix { bytes: self.fed as u64 };
+            self.goes_on = Some(mark);
+            return Feed::Enough;
+        }
+        match self.limit.over {
+            _ if self.fed <= 2 * self.limit.max_bytes && self.transaction.has_file() => Feed::More,
             OverLimit::InspectPrefix => {
                 self.judgement.inspection = Inspection::Prefix { bytes: self.fed as u64 };
                 Feed::Enough
@@ -218,6 +264,7 @@ impl BodyStage {
         if complete {
             self.judgement.inspection = Inspection::Full { bytes: self.fed as u64 };
         }
+        let form = self.goes_on.as_ref().map(|_| self.transaction.request_body_held().to_vec());
         if let Some(interruption) = self.transaction.request_body(complete) {
             return Err(refused(
                 &self.waf,
@@ -227,8 +274,15 @@ impl BodyStage {
                 Reason::WafRequest,
             ));
         }
+        let upload = match (self.goes_on, self.origin, form) {
+            (Some(mark), Some(origin), Some(form)) => {
+                let (head, waf, judgement) = (self.head.clone(), self.waf.clone(), self.judgement.clone());
+                Some(Box::new(Upload::new(*origin, head, waf, judgement, form, mark)))
+            }
+            _ => None,
+        };
         let response = ResponseStage::judged(self.transaction, self.waf, self.judgement, self.direction);
-        Ok(permit(self.head, self.destination, response))
+        Ok(Permit { upload, ..permit(self.head, self.destination, response) })
     }
 }
 
@@ -345,7 +399,7 @@ fn refuse_stream(
 }
 
 fn permit(head: RequestHead, destination: Destination, response: ResponseStage) -> Permit {
-    Permit { head, destination, response }
+    Permit { head, destination, response, upload: None }
 }
 
 fn deny(

@@ -14,6 +14,7 @@ use palisade_model::{
     Authority, BodyKind, Connection, Direction, Policy, RawHead, Reason, RequestHead, ResponseHead, Scheme,
     WorkloadId,
 };
+use palisade_rules::upload::{Passage, ROUNDS};
 use palisade_rules::{Engine, Exchange, Feed, Refused, ResponseBody, ResponseStage, Snapshot, Step};
 use serde_json::{Value, json};
 
@@ -285,4 +286,111 @@ fn event_streams_pass_unread_where_the_policy_permits_it_and_the_record_says_so(
         Ok(Inspection::None),
         "not inspected at all"
     );
+}
+
+/// A form with two files of these lengths, a file name and a field at the end.
+fn form(lengths: [usize; 2], filename: &str, last: &str) -> Vec<u8> {
+    let part = |name: &str| format!("\r\n--b\r\ncontent-disposition: form-data; name={name}\r\n\r\n");
+    let file =
+        |name: &str, length: usize| format!("{}{}", part(&format!("f; filename={name}")), "x".repeat(length));
+    let text =
+        format!("{}{}{}{last}\r\n--b--\r\n", file("a", lengths[0]), file(filename, lengths[1]), part("last"));
+    text.as_bytes()[2..].to_vec()
+}
+
+/// What reached the upstream of a form, and the refusal.
+fn upload(snapshot: &Snapshot, body: &[u8], piece: usize) -> (usize, Option<u16>) {
+    let connection = Connection {
+        listener: "in".into(),
+        direction: Direction::Inbound,
+        peer: "192.0.2.9:40000".parse().unwrap(),
+        client: "192.0.2.9:40000".parse().unwrap(),
+        local: "192.0.2.1:8080".parse().unwrap(),
+        principal: None,
+        sni: None,
+        tls: false,
+    };
+    let exchange = Exchange { reference: "reference".into(), time_ms: 0 };
+    let head = head(&[("content-type", "multipart/form-data; boundary=b")], Version::HTTP_11);
+    let kind = BodyKind::Length(body.len() as u64);
+    let mut stage = match snapshot.request(&connection, head, kind, exchange) {
+        Step::NeedBody(stage) => stage,
+        Step::Deny(refused) => return (0, Some(refused.denial.status.as_u16())),
+        Step::Forward(_) => panic!("forwarded unread"),
+    };
+    let mut pieces = body.chunks(piece);
+    let mut sent = 0;
+    for piece in pieces.by_ref() {
+        sent += piece.len();
+        if stage.feed(piece) != Feed::More {
+            break;
+        }
+    }
+    let mut permit = match stage.finish() {
+        Ok(permit) => permit,
+        Err(refused) => return (0, Some(refused.denial.status.as_u16())),
+    };
+    let Some(mut upload) = permit.take_upload() else { return (sent, None) };
+    let mut held = 0;
+    for piece in pieces {
+        match upload.feed(piece) {
+            Passage::Pass => sent += piece.len(),
+            Passage::Hold => held += piece.len(),
+            Passage::Judge => {
+                held += piece.len();
+                match upload.judge(false) {
+                    Ok(true) => sent += std::mem::take(&mut held),
+                    Ok(false) => {}
+                    Err(refused) => return (sent, Some(refused.denial.status.as_u16())),
+                }
+            }
+            Passage::TooLong => return (sent, Some(upload.refuse().denial.status.as_u16())),
+        }
+    }
+    match upload.judge(true) {
+        Ok(_) => (sent + held, None),
+        Err(refused) => (sent, Some(refused.denial.status.as_u16())),
+    }
+}
+
+#[test]
+fn a_form_with_long_files_passes_and_an_attack_anywhere_but_in_a_file_does_not() {
+    let snapshot_default = defaults();
+    for piece in [1, 7, 100, 900] {
+        for lengths in [[10, 10], [5000, 10], [10, 5000], [5000, 5000], [1900, 100], [20_000, 30_000]] {
+            let good = form(lengths, "b", "fine");
+            assert_eq!(upload(&snapshot_default, &good, piece), (good.len(), None), "{lengths:?} {piece}");
+            let bad = form(lengths, "b", "attack");
+            let (sent, status) = upload(&snapshot_default, &bad, piece);
+            assert_eq!(status, Some(403), "{lengths:?} {piece}");
+            assert!(sent < bad.len() && !bad[..sent].ends_with(b"attack"), "{lengths:?} {piece}");
+        }
+    }
+    let cut = form([5000, 10], "b", "fine");
+    assert_eq!(upload(&snapshot_default, &cut[..cut.len() - 6], 100).1, Some(400), "no last boundary");
+    let field = form([5000, 10], "b", &"x".repeat(5000));
+    assert_eq!(upload(&snapshot_default, &field, 100).1, Some(413), "a field is no file");
+}
+
+#[test]
+fn an_upload_is_limited_under_at_and_over_its_bytes() {
+    let body = form([5000, 5000], "b", "fine");
+    for (limit, status) in [(body.len() + 1, None), (body.len(), None), (body.len() - 1, Some(413))] {
+        let snapshot = snapshot(json!({"uploadBytes": limit}), 2000, "reject");
+        assert_eq!(upload(&snapshot, &body, 100).1, status, "{limit}");
+    }
+    let counted = snapshot(json!({"uploadBytes": 0}), 2000, "reject");
+    assert_eq!(upload(&counted, &body, 100).1, Some(413), "files count like everything else");
+}
+
+#[test]
+fn a_form_is_judged_so_many_times_and_no_more() {
+    // Each file after a window's worth of other things takes a round.
+    let part = |name: &str| format!("\r\n--b\r\ncontent-disposition: form-data; name={name}\r\n\r\n");
+    let text: String = (0..40).map(|_| format!("{}{}", part("f; filename=a"), "x".repeat(3000))).collect();
+    let body = format!("{text}\r\n--b--\r\n").as_bytes()[2..].to_vec();
+    assert_eq!(upload(&defaults(), &body, 100).1, Some(413));
+    let few: String = (0..ROUNDS).map(|_| format!("{}{}", part("f; filename=a"), "x".repeat(3000))).collect();
+    let body = format!("{few}\r\n--b--\r\n").as_bytes()[2..].to_vec();
+    assert_eq!(upload(&defaults(), &body, 100).1, None);
 }

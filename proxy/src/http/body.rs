@@ -7,8 +7,8 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,8 +17,10 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use palisade_http::HeadLimits;
+use palisade_rules::Refused;
 use tokio::time::Sleep;
 
+use crate::http::upload::UploadBody;
 use crate::limits::Hold;
 use crate::telemetry::Ending;
 
@@ -46,6 +48,7 @@ pub struct Progress {
     ended: AtomicBool,
     timed_out: AtomicBool,
     broken: AtomicBool,
+    refused: Mutex<Option<Box<Refused>>>,
 }
 
 impl Progress {
@@ -69,6 +72,17 @@ impl Progress {
         self.broken.load(Ordering::Acquire)
     }
 
+    /// The policy refused it after its first part had left.
+    pub fn refuse(&self, refused: Box<Refused>) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// Why the policy refused it, once.
+    pub fn take_refused(&self) -> Option<Box<Refused>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     fn count(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -90,7 +104,7 @@ impl Timed {
     }
 
     /// What is known of it.
-    pub fn progress(&self) -> &Progress {
+    pub fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
 
@@ -180,6 +194,8 @@ pub enum InBody {
     Stream(Timed),
     /// Held first.
     Held(Box<Held<Timed>>),
+    /// A form whose files pass and whose fields are held.
+    Upload(Box<UploadBody>),
 }
 
 impl Body for InBody {
@@ -193,6 +209,7 @@ impl Body for InBody {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Stream(timed) => timed.poll_piece(cx),
+            Self::Upload(upload) => upload.poll_piece(cx),
             Self::Held(held) => {
                 if let Some(frame) = held.pop() {
                     return Poll::Ready(Some(Ok(frame)));
@@ -208,6 +225,7 @@ impl Body for InBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
+            Self::Upload(_) => false,
             Self::Stream(timed) => timed.incoming.is_end_stream(),
             Self::Held(held) => held.is_empty(),
         }
@@ -216,6 +234,7 @@ impl Body for InBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
+            Self::Upload(_) => SizeHint::new(),
             Self::Stream(timed) => timed.incoming.size_hint(),
             Self::Held(held) => held.exact().map_or_else(SizeHint::new, SizeHint::with_exact),
         }

@@ -5,5 +5,6 @@
 pub mod body;
 pub mod guarded_io;
 pub mod serve;
+pub mod upload;
 
 pub use body::{BodyFault, InBody, OutBody};

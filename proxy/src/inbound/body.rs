@@ -16,6 +16,7 @@ use palisade_rules::{BodyStage, Feed, Permit, Refused, ResponseStage};
 
 use crate::deny::{Limit, Refusal, Transport, Upstream};
 use crate::http::body::{Held, Timed};
+use crate::http::upload::UploadBody;
 use crate::http::{BodyFault, InBody, OutBody};
 use crate::limits::Hold;
 use crate::plane::Plane;
@@ -80,7 +81,11 @@ pub async fn gate(
             break;
         }
     }
-    let permit = judge(stage, pieces.bytes).await?;
+    let mut permit = judge(stage, pieces.bytes).await?;
+    if let Some(upload) = permit.take_upload() {
+        let body = UploadBody::new(pieces.pieces, body, upload, pieces.hold);
+        return Ok((permit, InBody::Upload(Box::new(body))));
+    }
     let rest = (!body.progress().ended()).then_some(body);
     let held = Held { pieces: pieces.pieces, rest, trailers, hold: pieces.hold };
     Ok((permit, InBody::Held(Box::new(held))))

@@ -180,6 +180,9 @@ async fn send(ending: &mut Ending, permit: Permit, body: InBody) -> Result<Answe
             if let Some(cluster) = failed.cluster {
                 ending.note_cluster(cluster);
             }
+            if let Some(refused) = progress.as_ref().and_then(|progress| progress.take_refused()) {
+                return Err(Refusal::Denied(refused));
+            }
             match &progress {
                 Some(progress) if progress.timed_out() => Err(Limit::BodyTimeout.into()),
                 _ => Err(failed.fault.into()),

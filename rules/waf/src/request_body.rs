@@ -116,6 +116,42 @@ impl Transaction {
         }
     }
 
+    /// Whether the body may be a form with files that need not be held.
+    pub fn takes_uploads(&self) -> bool {
+        let declared = self.declared();
+        self.state.facts.body.processor.as_ref() == b"MULTIPART"
+            && declared.codings.as_ref().is_ok_and(Vec::is_empty)
+            && matches!(declared.charset, Charset::Utf8 | Charset::Ascii(_))
+    }
+
+    /// What stands between the parts of the form.
+    pub fn upload_mark(&self) -> Option<Vec<u8>> {
+        let takes = self.takes_uploads() && !self.force_request_body;
+        takes
+            .then(|| self.state.facts.request.headers.first(b"content-type"))?
+            .and_then(|kind| multipart::mark(kind))
+    }
+
+    fn held_form(&self) -> Option<multipart::Form> {
+        let content_type = self.state.facts.request.headers.first(b"content-type")?;
+        Some(multipart::parse(content_type, &self.held, multipart::PARTS_LIMIT, false))
+    }
+
+    /// Bytes of the file in which what was fed ends; none if it ends elsewhere.
+    pub fn open_upload(&self) -> Option<usize> {
+        self.held_form().filter(|form| form.error.is_none() && !form.over_limit)?.open_file
+    }
+
+    /// Whether what was fed has a file.
+    pub fn has_file(&self) -> bool {
+        self.held_form().is_some_and(|form| !form.files.is_empty())
+    }
+
+    /// What was fed.
+    pub fn request_body_held(&self) -> &[u8] {
+        &self.held
+    }
+
     /// Gives the body to its processor.
     pub(crate) fn read_request_body(&mut self, wire: Bytes, complete: bool) {
         if wire.is_empty() {

@@ -33,6 +33,8 @@ pub struct Form {
     pub flags: Flags,
     /// Whether there were more parts than the limit; reading stopped there.
     pub over_limit: bool,
+    /// Bytes of the file in which the body was cut off.
+    pub open_file: Option<usize>,
     /// Why the body is not a form, if it is none. Never holds bytes of the body.
     pub error: Option<&'static str>,
 }
@@ -81,6 +83,12 @@ impl Form {
         let head = boundary_quoted || boundary_whitespace || data_before || data_after;
         head || header_folding || lf_line || missing_semicolon || invalid_quoting || self.error.is_some()
     }
+}
+
+/// What stands between the parts of a form, from the end of a line on.
+pub fn mark(content_type: &[u8]) -> Option<Vec<u8>> {
+    let boundary = boundary::read(content_type, &mut Flags::default()).ok()?;
+    Some([b"\n--".as_slice(), &boundary].concat())
 }
 
 /// Reads a form of at most `parts` parts. `complete`: whether the whole body is here; a body that was cut off lacks its
@@ -173,6 +181,7 @@ impl Reader {
         match std::mem::replace(&mut self.state, State::After) {
             State::After => Ok(()),
             State::Data { disposition, start, .. } if !complete => {
+                self.form.open_file = disposition.filename.as_ref().map(|_| body.len().saturating_sub(start));
                 self.finish(disposition, body.get(start..).unwrap_or_default());
                 Ok(())
             }
