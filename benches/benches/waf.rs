@@ -160,7 +160,9 @@ fn connection() -> Connection {
     }
 }
 
-/// The whole way of a request: phases 1 and 2 with its body, then 5. Gives the transaction and whether it was ended.
+/// The whole way of a request: phases 1 and 2 with its body, then 5. Gives the transaction and whether it was ended. Not
+/// inlined, so that a profiler finds it.
+#[inline(never)]
 fn judge(engine: &Arc<Engine>, connection: &Connection, shape: &Shape) -> (Transaction, bool) {
     let mut transaction =
         Transaction::begin(engine.clone(), connection, &shape.head, 1_700_000_000_000, "bench");

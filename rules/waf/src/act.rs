@@ -68,10 +68,13 @@ impl Transaction {
             }
             Control::RemoveTargets(rules, targets) => {
                 self.unfold(rules);
-                let known =
-                    self.removed_targets.iter().any(|(_, known)| std::sync::Arc::ptr_eq(known, targets));
+                let known = self
+                    .scratch
+                    .removed_targets
+                    .iter()
+                    .any(|(_, known)| std::sync::Arc::ptr_eq(known, targets));
                 if !known {
-                    self.removed_targets.push((rules.clone(), targets.clone()));
+                    self.scratch.removed_targets.push((rules.clone(), targets.clone()));
                 }
             }
         }

@@ -38,6 +38,27 @@ impl Collection {
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
+
+    /// Puts other texts in place of names and values.
+    pub(crate) fn change(&mut self, change: impl Fn(&Bytes) -> Option<Bytes>) {
+        for (name, value) in &mut self.entries {
+            for text in [name, value] {
+                if let Some(other) = change(text) {
+                    *text = other;
+                }
+            }
+        }
+    }
+
+    /// Takes every entry away and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    /// Bytes of the room.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<(Bytes, Bytes)>()
+    }
 }
 
 /// The names that a rule set writes itself, and texts that the fast path set by their place. Shared by all transactions
@@ -66,9 +87,12 @@ impl Names {
     }
 }
 
+/// The room of a store.
+pub(crate) type Room = (Vec<Slot>, Others);
+
 /// What a name of a rule set holds.
 #[derive(Clone, Debug, Default)]
-enum Slot {
+pub(crate) enum Slot {
     /// Nothing.
     #[default]
     Absent,
@@ -78,32 +102,119 @@ enum Slot {
     Own(Bytes),
 }
 
+/// Bytes of a name that is put in lower case without an allocation.
+const LOWERED: usize = 64;
+/// Names without a slot that are kept in a list.
+const NEAR: usize = 32;
+
+/// Names without a slot: the first in a list, more in a map.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Others {
+    /// Ascending.
+    near: Vec<(Bytes, Bytes)>,
+    far: BTreeMap<Bytes, Bytes>,
+}
+
+impl Others {
+    fn find(&self, name: &[u8]) -> Result<usize, usize> {
+        self.near.binary_search_by(|(known, _)| known.as_ref().cmp(name))
+    }
+
+    fn get(&self, name: &[u8]) -> Option<&Bytes> {
+        match self.find(name) {
+            Ok(place) => self.near.get(place).map(|(_, value)| value),
+            Err(_) => self.far.get(name),
+        }
+    }
+
+    fn set(&mut self, name: &Bytes, value: Bytes) {
+        match self.find(name) {
+            Ok(place) => {
+                if let Some((_, known)) = self.near.get_mut(place) {
+                    *known = value;
+                }
+            }
+            Err(place) if self.near.len() < NEAR && !self.far.contains_key(name) => {
+                self.near.insert(place, (name.clone(), value));
+            }
+            Err(_) => {
+                self.far.insert(name.clone(), value);
+            }
+        }
+    }
+
+    fn remove(&mut self, name: &[u8]) -> Option<Bytes> {
+        match self.find(name) {
+            Ok(place) => Some(self.near.remove(place).1),
+            Err(_) => self.far.remove(name),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        merge(self.near.iter().map(|(name, value)| (name, value)), self.far.iter())
+    }
+
+    /// Takes every entry away and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.near.clear();
+        self.far.clear();
+    }
+}
+
+/// Two lists in the order of names as one.
+fn merge<'a>(
+    left: impl Iterator<Item = (&'a Bytes, &'a Bytes)>,
+    right: impl Iterator<Item = (&'a Bytes, &'a Bytes)>,
+) -> impl Iterator<Item = (&'a Bytes, &'a Bytes)> {
+    let (mut left, mut right) = (left.peekable(), right.peekable());
+    std::iter::from_fn(move || match (left.peek(), right.peek()) {
+        (Some((first, _)), Some((second, _))) if first < second => left.next(),
+        (Some(_), None) => left.next(),
+        _ => right.next(),
+    })
+}
+
 /// What rules set: one value a name, bounded in entries and bytes. Names are kept in lower case and ordered, so that
 /// iteration is the same on every run. Names that the rule set writes itself have slots; others are looked up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Store {
-    names: Arc<Names>,
+    names: Option<Arc<Names>>,
     slots: Vec<Slot>,
-    others: BTreeMap<Bytes, Bytes>,
+    others: Others,
     entries: usize,
     bytes: usize,
 }
 
 impl Store {
-    /// A store with slots for these names.
-    pub(crate) fn new(names: Arc<Names>) -> Self {
-        let mut slots = Vec::new();
-        slots.resize_with(names.names.len(), Slot::default);
-        Self { names, slots, ..Self::default() }
+    /// A store with slots for these names, in this room.
+    pub(crate) fn new(names: Option<Arc<Names>>, (mut slots, others): Room) -> Self {
+        slots.clear();
+        slots.resize_with(names.as_ref().map_or(0, |names| names.names.len()), Slot::default);
+        Self { names, slots, others, ..Self::default() }
+    }
+
+    /// The room, with what is in it; the store is empty then.
+    pub(crate) fn take_room(&mut self) -> Room {
+        (std::mem::take(&mut self.slots), std::mem::take(&mut self.others))
+    }
+
+    fn find(&self, name: &[u8]) -> Option<usize> {
+        self.names.as_ref()?.find(name)
     }
 
     /// Sets a value. A store that is full exhausts the budget and stays as it is.
-    pub(crate) fn set(&mut self, name: &[u8], value: Bytes, budget: &mut WorkBudget) {
-        let name = lower(name);
-        let place = self.names.find(&name);
+    pub(crate) fn set(&mut self, name: &Bytes, value: Bytes, budget: &mut WorkBudget) {
+        let lowered;
+        let name = if name.iter().any(u8::is_ascii_uppercase) {
+            lowered = Bytes::from(name.to_ascii_lowercase());
+            &lowered
+        } else {
+            name
+        };
+        let place = self.find(name);
         let before = match place {
             Some(place) => self.slot(place),
-            None => self.others.get(name.as_ref()),
+            None => self.others.get(name),
         };
         let before = before.map(|value| name.len() + value.len());
         if !self.make_room(before, name.len() + value.len(), budget) {
@@ -111,25 +222,21 @@ impl Store {
         }
         match place.and_then(|place| self.slots.get_mut(place)) {
             Some(slot) => *slot = Slot::Own(value),
-            None => match self.others.get_mut(name.as_ref()) {
-                Some(known) => *known = value,
-                None => {
-                    self.others.insert(Bytes::copy_from_slice(&name), value);
-                }
-            },
+            None => self.others.set(name, value),
         }
     }
 
     /// Sets a slot to one of the shared texts, or to nothing.
     pub(crate) fn share(&mut self, place: usize, text: Option<usize>, budget: &mut WorkBudget) {
-        let name = self.names.name(place).len();
+        let Some(names) = &self.names else { return };
+        let name = names.name(place).len();
         let before = self.slot(place).map(|value| name + value.len());
-        let after = text.and_then(|text| self.names.texts.get(text)).map_or(0, |value| name + value.len());
+        let after = text.and_then(|text| names.texts.get(text)).map_or(0, |value| name + value.len());
         let slot = match text {
             Some(text) if self.make_room(before, after, budget) => Slot::Shared(text),
             Some(_) => return,
             None => {
-                self.take_room(before);
+                self.leave_room(before);
                 Slot::Absent
             }
         };
@@ -151,7 +258,7 @@ impl Store {
     }
 
     /// Counts what is removed.
-    fn take_room(&mut self, before: Option<usize>) {
+    fn leave_room(&mut self, before: Option<usize>) {
         self.bytes -= before.unwrap_or(0);
         self.entries -= usize::from(before.is_some());
     }
@@ -159,7 +266,7 @@ impl Store {
     /// Removes a value.
     pub(crate) fn remove(&mut self, name: &[u8]) {
         let name = lower(name);
-        let before = match self.names.find(&name) {
+        let before = match self.find(&name) {
             Some(place) => {
                 let before = self.slot(place).map(|value| name.len() + value.len());
                 if let Some(slot) = self.slots.get_mut(place) {
@@ -169,15 +276,23 @@ impl Store {
             }
             None => self.others.remove(name.as_ref()).map(|value| name.len() + value.len()),
         };
-        self.take_room(before);
+        self.leave_room(before);
     }
 
     /// The value of a name.
     pub(crate) fn get(&self, name: &[u8]) -> Option<&Bytes> {
-        let name = lower(name);
-        match self.names.find(&name) {
+        let mut room = [0; LOWERED];
+        let name = match room.get_mut(..name.len()) {
+            Some(lowered) => {
+                lowered.copy_from_slice(name);
+                lowered.make_ascii_lowercase();
+                Cow::Borrowed(&*lowered)
+            }
+            None => lower(name),
+        };
+        match self.find(&name) {
             Some(place) => self.slot(place),
-            None => self.others.get(name.as_ref()),
+            None => self.others.get(&name),
         }
     }
 
@@ -185,21 +300,15 @@ impl Store {
     pub(crate) fn slot(&self, place: usize) -> Option<&Bytes> {
         match self.slots.get(place)? {
             Slot::Absent => None,
-            Slot::Shared(text) => self.names.texts.get(*text),
+            Slot::Shared(text) => self.names.as_ref()?.texts.get(*text),
             Slot::Own(value) => Some(value),
         }
     }
 
     /// Every entry in the order of names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        let named = self.names.names.iter().enumerate();
-        let mut named = named.filter_map(|(place, name)| Some((name, self.slot(place)?))).peekable();
-        let mut others = self.others.iter().peekable();
-        std::iter::from_fn(move || match (named.peek(), others.peek()) {
-            (Some((left, _)), Some((right, _))) if left < right => named.next(),
-            (Some(_), None) => named.next(),
-            _ => others.next(),
-        })
+        let named = self.names.iter().flat_map(|names| &names.names).enumerate();
+        merge(named.filter_map(|(place, name)| Some((name, self.slot(place)?))), self.others.iter())
     }
 }
 
@@ -229,12 +338,12 @@ mod tests {
     fn a_store_is_bounded_in_entries() {
         let (mut store, mut budget) = (Store::default(), WorkBudget::default());
         for n in 0..STORE_ENTRIES {
-            store.set(n.to_string().as_bytes(), Bytes::new(), &mut budget);
+            store.set(&Bytes::from(n.to_string()), Bytes::new(), &mut budget);
         }
         assert_eq!(budget.exhausted(), None, "at the limit");
-        store.set(b"0", Bytes::from_static(b"again"), &mut budget);
+        store.set(&Bytes::from_static(b"0"), Bytes::from_static(b"again"), &mut budget);
         assert_eq!(budget.exhausted(), None, "replacing is not adding");
-        store.set(b"more", Bytes::new(), &mut budget);
+        store.set(&Bytes::from_static(b"more"), Bytes::new(), &mut budget);
         assert!(budget.exhausted().is_some(), "one over");
         assert_eq!(store.get(b"more"), None);
     }
@@ -243,9 +352,9 @@ mod tests {
     fn names_with_slots_and_others_are_one_store() {
         let names = [&b"b"[..], b"d"].map(Bytes::from_static).to_vec();
         let names = Arc::new(Names::new(names, vec![Bytes::from_static(b"shared")]));
-        let (mut store, mut budget) = (Store::new(names), WorkBudget::default());
+        let (mut store, mut budget) = (Store::new(Some(names), Room::default()), WorkBudget::default());
         for name in ["D", "c", "a"] {
-            store.set(name.as_bytes(), Bytes::from_static(b"own"), &mut budget);
+            store.set(&Bytes::from_static(name.as_bytes()), Bytes::from_static(b"own"), &mut budget);
         }
         store.share(0, Some(0), &mut budget);
         let shown = |store: &Store| -> Vec<String> {
@@ -268,12 +377,12 @@ mod tests {
     #[test]
     fn a_store_is_bounded_in_bytes_and_gives_back_what_is_removed() {
         let (mut store, mut budget) = (Store::default(), WorkBudget::default());
-        store.set(b"a", Bytes::from(vec![0; STORE_BYTES - 1]), &mut budget);
+        store.set(&Bytes::from_static(b"a"), Bytes::from(vec![0; STORE_BYTES - 1]), &mut budget);
         assert_eq!(budget.exhausted(), None, "at the limit");
         store.remove(b"A");
-        store.set(b"b", Bytes::from(vec![0; STORE_BYTES - 1]), &mut budget);
+        store.set(&Bytes::from_static(b"b"), Bytes::from(vec![0; STORE_BYTES - 1]), &mut budget);
         assert_eq!(budget.exhausted(), None, "the removed bytes are free again");
-        store.set(b"c", Bytes::from_static(b""), &mut budget);
+        store.set(&Bytes::from_static(b"c"), Bytes::from_static(b""), &mut budget);
         assert!(budget.exhausted().is_some(), "one over");
     }
 }

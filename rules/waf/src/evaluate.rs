@@ -1,19 +1,20 @@
 //! Running the rules of one phase, straightforwardly: every rule, every target, every value, in order.
 //!
-//! This is the slow truth; [`crate::prefilter`] is asked first what cannot match, and must never differ from it. A link's actions run for each value that matches, and before the links after it are tried,
-//! as ModSecurity does; rule sets count on it.
+//! This is the slow truth; [`crate::prefilter`] says first what cannot match, and must never differ from it. A link's
+//! actions run for each value that matches, and before the links after it are tried, as ModSecurity does; rule sets count
+//! on it.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use palisade_seclang::{Allow, EngineMode, Phase, VariableKind};
+use palisade_seclang::{Allow, EngineMode, Phase, Transformation, VariableKind};
 
 use crate::engine::{Disruption, Engine, Flow, Link, Rule};
 use crate::limits::MATCHED_VALUES;
-use crate::operators::Captures;
+use crate::operators::{Captures, Operator};
 use crate::transaction::{Interruption, InterruptionKind, Transaction};
 use crate::transformations;
-use crate::values::Value;
+use crate::values::{Value, number_text};
 
 /// What a rule means for the rules after it.
 pub(crate) enum Next {
@@ -35,7 +36,7 @@ impl Transaction {
             return None;
         }
         let engine = self.engine.clone();
-        self.memo.begin(phase);
+        self.scratch.memo.begin(phase);
         let place = match &engine.program {
             Some(program) => self.run_live(&engine, program, phase),
             None => Some(0),
@@ -64,7 +65,7 @@ impl Transaction {
             if self.removed_rules.contains(index) {
                 continue;
             }
-            match self.rule(*index, rule) {
+            match self.rule(engine, *index, rule) {
                 Next::Rule => {}
                 Next::Flow(Flow::Skip(rules)) => skip = rules,
                 Next::Flow(Flow::SkipTo(position)) => skip_to = position,
@@ -94,17 +95,14 @@ impl Transaction {
     }
 
     /// Evaluates one rule with its chain.
-    pub(crate) fn rule(&mut self, index: usize, rule: &Rule) -> Next {
-        if self.cannot_match(index, rule) {
-            return Next::Rule;
-        }
+    pub(crate) fn rule(&mut self, engine: &Engine, index: usize, rule: &Rule) -> Next {
         self.state.matched.clear();
         self.state.rule = Some(rule.facts.clone());
         self.trace_rule(rule);
         for (number, link) in rule.links.iter().enumerate() {
             // Exclusions at run time name a rule by its id, which only the first link has.
             let removable = (number == 0).then_some(index);
-            if !self.link(removable, link) {
+            if !self.link(engine, removable, link) {
                 return Next::Rule;
             }
         }
@@ -123,16 +121,16 @@ impl Transaction {
     }
 
     /// Evaluates one link on all its values.
-    fn link(&mut self, removable: Option<usize>, link: &Link) -> bool {
+    fn link(&mut self, engine: &Engine, removable: Option<usize>, link: &Link) -> bool {
         let Some(operator) = &link.operator else {
             self.act(&link.actions);
             self.trace_action(link);
             return true;
         };
-        if let Some(matched) = removable.and_then(|index| self.judge(index, link)) {
+        if let Some(matched) = removable.and_then(|index| self.judge(engine, index, link)) {
             return matched;
         }
-        let mut values = Vec::new();
+        let mut values = std::mem::take(&mut self.scratch.values);
         for target in &link.targets {
             self.state.collect(target, &mut values);
         }
@@ -141,67 +139,89 @@ impl Transaction {
             self.retain_allowed(index, &mut values);
         }
         let argument = self.state.expand(&link.argument);
-        let mut captures = Captures::default();
+        let mut captures = self.scratch.captures();
         let mut matched = false;
-        for value in values {
-            for candidate in self.candidates(link, &value.bytes) {
+        for value in values.drain(..) {
+            let Some(found) = self.try_value(link, operator, &argument, &value, &mut captures) else {
+                matched = false;
+                break;
+            };
+            matched |= found;
+        }
+        self.scratch.values = values;
+        self.scratch.captures = captures;
+        matched
+    }
+
+    /// Tries a link on a value and what it becomes; none if the budget is used up.
+    fn try_value(
+        &mut self,
+        link: &Link,
+        operator: &Operator,
+        argument: &Bytes,
+        value: &Value,
+        captures: &mut Captures,
+    ) -> Option<bool> {
+        let mut matched = false;
+        let mut current = value.bytes.clone();
+        let mut steps = link.transformations.iter();
+        loop {
+            // With multiMatch every different text on the way is tried.
+            let next = steps.by_ref().find_map(|step| self.transform(*step, &current));
+            let (candidate, is_last) = match next {
+                Some(next) => (std::mem::replace(&mut current, next), false),
+                None => (current.clone(), true),
+            };
+            if is_last || link.multi_match {
                 self.state.budget.evaluation(candidate.len());
                 if self.state.budget.exhausted().is_some() {
-                    return false;
+                    return None;
                 }
-                let wanted = link.capture.then_some(&mut captures);
-                let found = operator.matches(&candidate, &argument, wanted) != link.negated;
-                self.trace_value(link, &value, &candidate, found);
-                if !found {
-                    continue;
+                let wanted = link.capture.then_some(&mut *captures);
+                let found = operator.matches(&candidate, argument, wanted) != link.negated;
+                self.trace_value(link, value, &candidate, found);
+                if found {
+                    matched = true;
+                    self.matched(link, Value { bytes: candidate, ..value.clone() }, captures);
+                    self.trace_changes();
                 }
-                matched = true;
-                self.matched(link, Value { bytes: candidate, ..value.clone() }, &captures);
-                self.trace_changes();
+            }
+            if is_last {
+                return Some(matched);
             }
         }
-        matched
+    }
+
+    /// What a transformation makes of a text; none if it stays as it is.
+    fn transform(&mut self, transformation: Transformation, text: &Bytes) -> Option<Bytes> {
+        self.state.budget.bytes(text.len());
+        match transformations::apply(transformation, text) {
+            Cow::Borrowed(same) if same.len() == text.len() => None,
+            Cow::Borrowed(part) => Some(text.slice_ref(part)),
+            Cow::Owned(changed) => Some(self.scratch.arena.take(changed)),
+        }
     }
 
     /// Takes away the values that `ctl:ruleRemoveTarget…` excluded from a rule.
     fn retain_allowed(&self, index: usize, values: &mut Vec<Value>) {
-        for (rules, targets) in &self.removed_targets {
+        for (rules, targets) in &self.scratch.removed_targets {
             if rules.binary_search(&index).is_ok() {
                 values.retain(|value| !targets.iter().any(|target| target.takes(value)));
             }
         }
     }
 
-    /// The texts an operator is tried on: the transformed value, with multiMatch also every different one on the way.
-    fn candidates(&mut self, link: &Link, value: &Bytes) -> Vec<Bytes> {
-        let mut candidates = Vec::new();
-        let mut current = value.clone();
-        for transformation in &link.transformations {
-            self.state.budget.bytes(current.len());
-            let next = match transformations::apply(*transformation, &current) {
-                Cow::Borrowed(same) if same.len() == current.len() => continue,
-                Cow::Borrowed(part) => current.slice_ref(part),
-                Cow::Owned(changed) => Bytes::from(changed),
-            };
-            let before = std::mem::replace(&mut current, next);
-            if link.multi_match {
-                candidates.push(before);
-            }
-        }
-        candidates.push(current);
-        candidates
-    }
-
     /// A value matched: it is remembered, and the link's actions run.
     pub(crate) fn matched(&mut self, link: &Link, value: Value, captures: &Captures) {
         if link.capture {
             for (group, text) in captures.iter() {
-                let key = group.to_string();
+                let key = number_text(group as u64);
                 match text {
                     Some(text) => {
-                        self.state.set(VariableKind::Tx, key.as_bytes(), Bytes::copy_from_slice(text));
+                        let text = self.state.arena.copy(text);
+                        self.state.set(VariableKind::Tx, &key, text);
                     }
-                    None => self.state.unset(VariableKind::Tx, key.as_bytes()),
+                    None => self.state.unset(VariableKind::Tx, &key),
                 }
             }
         }

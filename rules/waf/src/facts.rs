@@ -5,17 +5,23 @@
 //! `REQUEST_LINE`, `REQUEST_URI_RAW` and the headers are the bytes as they came. Headers keep their order and their
 //! spelling.
 
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use http::Version;
 use palisade_model::{Connection, RequestHead, ResponseHead};
 use palisade_seclang::Transformation;
 
-use crate::bodies::multipart::{File, Flags, Form};
+use crate::bodies::multipart::{self, File, Flags};
 use crate::bodies::{cookies, urlencoded};
 use crate::calendar::Moment;
 use crate::collection::Collection;
 use crate::request_body::collection;
-use crate::transformations;
+use crate::scratch::{Arena, Scratch};
+use crate::transformations::bytes::hex_pair;
+use crate::transformations::{self, decode_form};
+use crate::values::number_text;
 
 /// The facts.
 #[derive(Debug)]
@@ -94,7 +100,7 @@ pub(crate) struct MultipartFacts {
 
 impl MultipartFacts {
     /// The facts of a form that was read.
-    pub(crate) fn new(form: Form) -> Self {
+    pub(crate) fn new(form: multipart::Form) -> Self {
         let strict_error = form.strict_error();
         let combined_size = form.files.iter().map(|file| file.size).sum();
         let (mut files, mut sizes) = (Collection::default(), Collection::default());
@@ -126,20 +132,21 @@ impl Facts {
         time_ms: u64,
         unique_id: &str,
         arguments_limit: usize,
+        scratch: &mut Scratch,
     ) -> Self {
         Self {
             connection: ConnectionFacts {
-                remote_addr: Bytes::from(connection.client.ip().to_canonical().to_string()),
+                remote_addr: address(connection.client.ip(), &mut scratch.arena),
                 remote_port: connection.client.port(),
-                server_addr: Bytes::from(connection.local.ip().to_canonical().to_string()),
+                server_addr: address(connection.local.ip(), &mut scratch.arena),
                 server_port: connection.local.port(),
             },
-            request: RequestFacts::new(head, arguments_limit),
+            request: RequestFacts::new(head, arguments_limit, scratch),
             body: BodyFacts::default(),
             response: None,
             moment: Moment::of(time_ms),
             epoch: time_ms / 1000,
-            unique_id: Bytes::copy_from_slice(unique_id.as_bytes()),
+            unique_id: scratch.arena.copy(unique_id.as_bytes()),
         }
     }
 
@@ -165,35 +172,43 @@ impl Facts {
 }
 
 impl RequestFacts {
-    fn new(head: &RequestHead, arguments_limit: usize) -> Self {
-        let query = Bytes::copy_from_slice(head.query.as_deref().unwrap_or_default().as_bytes());
+    fn new(head: &RequestHead, arguments_limit: usize, scratch: &mut Scratch) -> Self {
+        let headers = request_headers(head, scratch);
+        let mut args_get = scratch.collection();
+        let (cookies, cookies_over) = read_cookies(&headers, scratch);
+        let arena = &mut scratch.arena;
+        let query = arena.copy(head.query.as_deref().unwrap_or_default().as_bytes());
         let protocol = protocol(head.version);
-        let uri = Bytes::from(head.path_and_query());
+        let uri = arena.write(|text| {
+            text.put_slice(head.path.as_bytes());
+            if let Some(query) = &head.query {
+                text.put_u8(b'?');
+                text.put_slice(query.as_bytes());
+            }
+        });
         let uri_raw = if head.raw.uri.is_empty() { uri.clone() } else { head.raw.uri.clone() };
         let line = if head.raw.request_line.is_empty() {
-            Bytes::from(format!("{} {uri} {protocol}", head.method, uri = String::from_utf8_lossy(&uri)))
+            arena.write(|text| {
+                for piece in [head.method.as_str().as_bytes(), b" ", &uri, b" ", protocol.as_bytes()] {
+                    text.put_slice(piece);
+                }
+            })
         } else {
             head.raw.request_line.clone()
         };
-        let headers = request_headers(head);
-        let parameters = urlencoded::parse(&query, urlencoded::SEPARATOR, arguments_limit);
-        let mut args_get = Collection::default();
-        for (name, value) in parameters.pairs {
-            args_get.push(name, value);
-        }
-        let (cookies, cookies_over) = read_cookies(&headers);
-        let filename = percent_decoded(head.path.as_bytes());
+        let parameters = read_form(&query, arguments_limit, &mut args_get, arena);
+        let filename = arena.write(|text| percent_decode(head.path.as_bytes(), text));
         let basename = filename.rsplit(|byte| matches!(byte, b'/' | b'\\')).next().unwrap_or_default();
         Self {
             protocol: line_protocol(&line).unwrap_or_else(|| Bytes::from_static(protocol.as_bytes())),
             line,
-            method: Bytes::copy_from_slice(head.method.as_str().as_bytes()),
+            method: arena.copy(head.method.as_str().as_bytes()),
             uri,
             uri_raw,
             basename: filename.slice_ref(basename),
             filename,
             query,
-            server_name: Bytes::copy_from_slice(head.authority.host.as_bytes()),
+            server_name: arena.copy(head.authority.host.as_bytes()),
             headers,
             cookies,
             args_get,
@@ -226,11 +241,11 @@ impl RequestFacts {
 }
 
 /// The headers as they came. HTTP/2 has `:authority` in place of `Host`; rules look for the latter.
-fn request_headers(head: &RequestHead) -> Collection {
-    let mut headers = Collection::default();
+fn request_headers(head: &RequestHead, scratch: &mut Scratch) -> Collection {
+    let mut headers = scratch.collection();
     if head.raw.headers.is_empty() {
         for (name, value) in &head.headers {
-            headers.push(name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec());
+            headers.push(scratch.arena.copy(name.as_str().as_bytes()), scratch.arena.copy(value.as_bytes()));
         }
     } else {
         for (name, value) in &head.raw.headers {
@@ -243,35 +258,72 @@ fn request_headers(head: &RequestHead) -> Collection {
     headers
 }
 
-fn read_cookies(headers: &Collection) -> (Collection, bool) {
-    let (mut all, mut over) = (Collection::default(), false);
-    for (name, value) in headers.iter() {
+fn read_cookies(headers: &Collection, scratch: &mut Scratch) -> (Collection, bool) {
+    let (mut all, mut over) = (scratch.collection(), false);
+    for (name, header) in headers.iter() {
         if !name.eq_ignore_ascii_case(b"cookie") {
             continue;
         }
-        let cookies = cookies::parse(value);
-        over |= cookies.over_limit || all.len() + cookies.pairs.len() > cookies::COOKIES_LIMIT;
-        for (name, value) in cookies.pairs {
-            if all.len() < cookies::COOKIES_LIMIT {
-                all.push(name, value);
+        for (name, value) in cookies::pairs(header) {
+            if all.len() == cookies::COOKIES_LIMIT {
+                over = true;
+                break;
             }
+            all.push(header.slice_ref(name), header.slice_ref(value));
         }
     }
     (all, over)
 }
 
+/// What a query or a form comes to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Form {
+    /// Whether an escape is malformed.
+    pub(crate) invalid_encoding: bool,
+    /// Whether there were more pairs than the limit.
+    pub(crate) over_limit: bool,
+}
+
+/// Reads a query or a form, at most `limit` pairs of it. What needs no decoding is not copied.
+pub(crate) fn read_form(input: &Bytes, limit: usize, pairs: &mut Collection, arena: &mut Arena) -> Form {
+    let mut form = Form::default();
+    for (name, value) in urlencoded::segments(input, urlencoded::SEPARATOR) {
+        if pairs.len() == limit {
+            form.over_limit = true;
+            break;
+        }
+        let mut decoded = |text: &[u8]| {
+            if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+                return input.slice_ref(text);
+            }
+            let (decoded, wrong) = decode_form(text);
+            form.invalid_encoding |= wrong > 0;
+            arena.take(decoded)
+        };
+        let name = decoded(name);
+        pairs.push(name, decoded(value));
+    }
+    form
+}
+
 impl ResponseFacts {
     /// The facts of a response's head.
-    pub(crate) fn new(head: &ResponseHead) -> Self {
+    pub(crate) fn new(head: &ResponseHead, scratch: &mut Scratch) -> Self {
         let protocol = protocol(head.version);
         let reason = head.status.canonical_reason().unwrap_or_default();
-        let mut headers = Collection::default();
+        let mut headers = scratch.collection();
+        let arena = &mut scratch.arena;
         for (name, value) in &head.headers {
-            headers.push(name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec());
+            headers.push(arena.copy(name.as_str().as_bytes()), arena.copy(value.as_bytes()));
         }
+        let status = number_text(head.status.as_u16().into());
         Self {
-            status: Bytes::from(head.status.as_u16().to_string()),
-            line: Bytes::from(format!("{protocol} {} {reason}", head.status.as_u16())),
+            line: arena.write(|text| {
+                for piece in [protocol.as_bytes(), b" ", &status, b" ", reason.as_bytes()] {
+                    text.put_slice(piece);
+                }
+            }),
+            status,
             protocol: Bytes::from_static(protocol.as_bytes()),
             headers,
             body: None,
@@ -286,28 +338,29 @@ impl ResponseFacts {
     }
 }
 
-/// A path with its escapes decoded; what is no escape stays.
-fn percent_decoded(path: &[u8]) -> Bytes {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let mut decoded = BytesMut::with_capacity(path.len());
+/// An address as text.
+fn address(address: IpAddr, arena: &mut Arena) -> Bytes {
+    arena.write(|text| {
+        // Writing to memory does not fail.
+        let _ = write!(text, "{}", address.to_canonical());
+    })
+}
+
+/// Writes a path with its escapes decoded; what is no escape stays.
+fn percent_decode(path: &[u8], decoded: &mut BytesMut) {
     let mut rest = path;
     while let [first, after @ ..] = rest {
-        let byte = match after {
-            [high, low, ..] if *first == b'%' => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        match byte.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
-            Some(byte) => {
+        match hex_pair(after, 0) {
+            Some(byte) if *first == b'%' => {
                 decoded.put_u8(byte);
                 rest = after.get(2..).unwrap_or_default();
             }
-            None => {
+            _ => {
                 decoded.put_u8(*first);
                 rest = after;
             }
         }
     }
-    decoded.freeze()
 }
 
 /// The version as the request line writes it.

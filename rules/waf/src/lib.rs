@@ -49,6 +49,7 @@ pub mod persistent;
 mod prefilter;
 mod request_body;
 mod response_body;
+mod scratch;
 mod state;
 pub mod trace;
 mod transaction;

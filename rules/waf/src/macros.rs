@@ -2,10 +2,11 @@
 //!
 //! A variable that has no value expands to nothing, as in ModSecurity.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use palisade_seclang::{MacroPart, MacroText, VariableKind};
 
 use crate::limits::EXPANSION_BYTES;
+use crate::scratch::Arena;
 
 /// A text with expansions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,26 +73,42 @@ impl Macro {
         }
     }
 
-    /// The text with every variable's value in its place.
+    /// The text with every variable's value in its place. Where it is one variable alone nothing is copied.
     pub(crate) fn expand(
         &self,
         mut value: impl FnMut(VariableKind, Option<&Bytes>) -> Option<Bytes>,
     ) -> Result<Bytes, TooLong> {
+        self.expand_in(&mut Arena::default(), &mut value)
+    }
+
+    /// The same, written to an arena.
+    pub(crate) fn expand_in(
+        &self,
+        arena: &mut Arena,
+        value: &mut dyn FnMut(VariableKind, Option<&Bytes>) -> Option<Bytes>,
+    ) -> Result<Bytes, TooLong> {
         if let Some(text) = self.literal() {
             return Ok(text);
         }
-        let mut expanded = BytesMut::new();
-        for part in &self.parts {
-            let piece = match part {
-                Part::Text(text) => text.clone(),
-                Part::Variable(variable, key) => value(*variable, key.as_ref()).unwrap_or_default(),
-            };
-            if expanded.len() + piece.len() > EXPANSION_BYTES {
-                return Err(TooLong);
-            }
-            expanded.put_slice(&piece);
+        if let [Part::Variable(variable, key)] = self.parts.as_slice() {
+            let text = value(*variable, key.as_ref()).unwrap_or_default();
+            return if text.len() > EXPANSION_BYTES { Err(TooLong) } else { Ok(text) };
         }
-        Ok(expanded.freeze())
+        let mut bytes = 0;
+        let expanded = arena.write(|expanded| {
+            for part in &self.parts {
+                let piece = match part {
+                    Part::Text(text) => text.clone(),
+                    Part::Variable(variable, key) => value(*variable, key.as_ref()).unwrap_or_default(),
+                };
+                bytes += piece.len();
+                if bytes > EXPANSION_BYTES {
+                    return;
+                }
+                expanded.put_slice(&piece);
+            }
+        });
+        if bytes > EXPANSION_BYTES { Err(TooLong) } else { Ok(expanded) }
     }
 }
 

@@ -3,15 +3,17 @@
 //! Promises: what is judged is what the application will read, while the original bytes are sent on; a body that is cut
 //! off by the policy's limit is not malformed; what was read before an error is judged. Does not know what rules ask.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use palisade_model::documents::{OverLimit, Unknown};
 use palisade_seclang::EngineMode;
 
 use crate::bodies::charset::{self, Charset};
 use crate::bodies::coding::{self, Coding, Decoded, End};
-use crate::bodies::{Pair, json, multipart, urlencoded, xml};
+use crate::bodies::{Pair, json, multipart, xml};
 use crate::collection::Collection;
-use crate::facts::MultipartFacts;
+use crate::facts::{self, MultipartFacts};
 use crate::transaction::{Interruption, InterruptionKind, Transaction};
 
 /// The Core Rule Set's rule "content type is not allowed by policy". Its list is one for the whole rule set and does not
@@ -228,15 +230,17 @@ impl Transaction {
         (body, charset)
     }
 
-    fn read_form(&mut self, body: &[u8], charset: Charset, room: usize) -> bool {
+    fn read_form(&mut self, body: &Bytes, charset: Charset, room: usize) -> bool {
+        let mut pairs = self.scratch.collection();
+        let read = facts::read_form(body, room, &mut pairs, &mut self.scratch.arena);
+        let decoded = |text: &Bytes| match charset.text(text) {
+            Cow::Owned(text) => Some(Bytes::from(text)),
+            Cow::Borrowed(_) => None,
+        };
+        pairs.change(decoded);
         let facts = &mut self.state.facts;
-        let mut read = urlencoded::parse(body, urlencoded::SEPARATOR, room);
         facts.request.urlencoded_error |= read.invalid_encoding;
-        for (name, value) in &mut read.pairs {
-            decode(name, charset);
-            decode(value, charset);
-        }
-        facts.body.args_post = collection(read.pairs);
+        facts.body.args_post = pairs;
         read.over_limit
     }
 
@@ -299,7 +303,7 @@ impl Transaction {
 
 /// Decodes a name or value in place.
 fn decode(bytes: &mut Vec<u8>, charset: Charset) {
-    if let std::borrow::Cow::Owned(text) = charset.text(bytes) {
+    if let Cow::Owned(text) = charset.text(bytes) {
         *bytes = text;
     }
 }

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use palisade_seclang::VariableKind;
 
 use crate::budget::WorkBudget;
-use crate::collection::{Collection, Names, Store};
+use crate::collection::{Collection, Store};
 use crate::facts::Facts;
 use crate::macros::Macro;
+use crate::scratch::Arena;
 use crate::values::Value;
 
 /// The memory of one transaction.
@@ -34,24 +35,27 @@ pub(crate) struct State {
     pub(crate) highest_severity: u8,
     /// `RULE`: the rule that runs.
     pub(crate) rule: Option<Arc<Collection>>,
+    /// Expanded texts.
+    pub(crate) arena: Arena,
     /// What is left to spend.
     pub(crate) budget: WorkBudget,
 }
 
 impl State {
-    /// The memory of a transaction that begins, with slots for these members of `TX`.
-    pub(crate) fn new(facts: Facts, names: Arc<Names>) -> Self {
+    /// The memory of a transaction that begins.
+    pub(crate) fn new(facts: Facts, tx: Store, matched: Vec<Value>, arena: Arena) -> Self {
         Self {
             facts,
-            tx: Store::new(names),
+            tx,
             local: Default::default(),
             user_id: Bytes::new(),
             session_id: Bytes::new(),
             web_app_id: Bytes::new(),
-            matched: Vec::new(),
+            matched,
             last_matched: None,
             highest_severity: 255,
             rule: None,
+            arena,
             budget: WorkBudget::default(),
         }
     }
@@ -65,7 +69,7 @@ impl State {
     }
 
     /// Sets a member of a collection that rules may set.
-    pub(crate) fn set(&mut self, variable: VariableKind, key: &[u8], value: Bytes) {
+    pub(crate) fn set(&mut self, variable: VariableKind, key: &Bytes, value: Bytes) {
         let store = match local_index(variable) {
             Some(index) => self.local.get_mut(index),
             None => Some(&mut self.tx),
@@ -91,7 +95,11 @@ impl State {
         if let Some(literal) = text.literal() {
             return literal;
         }
-        match text.expand(|variable, key| self.first(variable, key.map(Bytes::as_ref))) {
+        let mut arena = std::mem::take(&mut self.arena);
+        let expanded =
+            text.expand_in(&mut arena, &mut |variable, key| self.first(variable, key.map(Bytes::as_ref)));
+        self.arena = arena;
+        match expanded {
             Ok(expanded) => {
                 self.budget.bytes(expanded.len());
                 expanded

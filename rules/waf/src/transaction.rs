@@ -16,17 +16,15 @@ use palisade_seclang::{Allow, EngineMode, Phase};
 use crate::audit::Audit;
 use crate::body_limits::BodyLimits;
 use crate::budget::WorkBudget;
+use crate::collection::Store;
 use crate::engine::Engine;
 use crate::facts::{Facts, ResponseFacts};
 use crate::persistent::Opened;
-use crate::prefilter::{Folding, Memo, Program};
+use crate::prefilter::{Folding, Program};
 use crate::request_body::{Declared, processor_of};
+use crate::scratch::Scratch;
 use crate::state::State;
 use crate::trace::Trace;
-use crate::values::Target;
-
-/// Targets that `ctl` removes.
-type Targets = Arc<[Target]>;
 
 /// What ended a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +69,6 @@ pub struct Transaction {
     pub(crate) force_request_body: bool,
     /// Rules that `ctl` removed, as indices.
     pub(crate) removed_rules: BTreeSet<usize>,
-    /// Targets that `ctl` removed, with the rules they were removed from.
-    pub(crate) removed_targets: Vec<(Arc<[usize]>, Targets)>,
     /// The records of persistent collections that are open.
     pub(crate) opened: Opened,
     pub(crate) body_limits: BodyLimits,
@@ -81,14 +77,34 @@ pub struct Transaction {
     pub(crate) audit: Audit,
     /// Whether what was decided at compile time holds.
     pub(crate) folding: Folding,
-    /// What the fast path knows of the texts.
-    pub(crate) memo: Memo,
+    /// What the fast path knows, and room for what comes in.
+    pub(crate) scratch: Scratch,
     /// See [`Transaction::keep_trace`].
     pub(crate) trace: Option<Box<Trace>>,
     /// What was fed of the body that comes next.
     pub(crate) held: BytesMut,
     /// What the head says of the body's form.
     pub(crate) declared: OnceLock<Declared>,
+}
+
+impl Drop for Transaction {
+    /// The room is for the next transaction.
+    fn drop(&mut self) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.store = self.state.tx.take_room();
+        scratch.matched = std::mem::take(&mut self.state.matched);
+        scratch.texts = std::mem::take(&mut self.state.arena);
+        scratch.held = std::mem::take(&mut self.held);
+        let Facts { request, body, response, .. } = &mut self.state.facts;
+        // In the reverse of the order in which they are taken, so that each comes back to the same use.
+        let response = response.as_mut().map(|response| &mut response.headers);
+        let requests =
+            [&mut body.args_post, &mut request.cookies, &mut request.args_get, &mut request.headers];
+        for collection in response.into_iter().chain(requests) {
+            scratch.keep(std::mem::take(collection));
+        }
+        scratch.give_back();
+    }
 }
 
 impl fmt::Debug for Transaction {
@@ -112,10 +128,14 @@ impl Transaction {
         unique_id: &str,
     ) -> Self {
         let settings = &engine.settings;
-        let mut facts = Facts::new(connection, head, time_ms, unique_id, settings.arguments_limit);
+        let mut scratch = Scratch::take();
+        let mut facts =
+            Facts::new(connection, head, time_ms, unique_id, settings.arguments_limit, &mut scratch);
         facts.body.processor = Bytes::from_static(processor_of(&facts.request.headers).as_bytes());
-        let names = engine.program.as_ref().map(Program::names).unwrap_or_default();
-        let mut state = State::new(facts, names);
+        let names = engine.program.as_ref().map(Program::names);
+        let tx = Store::new(names, std::mem::take(&mut scratch.store));
+        let (matched, texts) = (std::mem::take(&mut scratch.matched), std::mem::take(&mut scratch.texts));
+        let mut state = State::new(facts, tx, matched, texts);
         state.budget = WorkBudget::of(settings.work_units);
         state.web_app_id = settings.web_app_id.clone();
         for (name, value) in &settings.pinned {
@@ -133,13 +153,12 @@ impl Transaction {
             allowed: None,
             force_request_body: false,
             removed_rules: BTreeSet::new(),
-            removed_targets: Vec::new(),
             interruption: None,
             matches: Vec::new(),
-            memo: Memo::default(),
             trace: None,
             folding: Folding::NotBegun,
-            held: BytesMut::new(),
+            held: std::mem::take(&mut scratch.held),
+            scratch,
             declared: OnceLock::new(),
         }
     }
@@ -172,7 +191,7 @@ impl Transaction {
 
     /// Phase 3.
     pub fn response_headers(&mut self, head: &ResponseHead) -> Option<Interruption> {
-        self.state.facts.response = Some(ResponseFacts::new(head));
+        self.state.facts.response = Some(ResponseFacts::new(head, &mut self.scratch));
         self.run(Phase::ResponseHeaders)
     }
 
@@ -293,7 +312,8 @@ mod tests {
 
     #[test]
     fn a_transaction_ends_when_its_work_is_used_up() {
-        let rule = "SecRule ARGS \"@streq x\" \"id:1,phase:1,pass\"\nSecRule ARGS \"@streq y\" \"id:2,phase:1,deny\"";
+        // Nothing is known of what a match of @within must hold, so both ways try it.
+        let rule = "SecRule ARGS \"@within x\" \"id:1,phase:1,pass\"\nSecRule ARGS \"@within y\" \"id:2,phase:1,deny\"";
         let cost = 2 * (EVALUATION_UNITS + 8);
         let ended = |units: u64| begin(&engine(rule, units)).request_headers();
         assert_eq!(ended(cost + 1), None, "one under");

@@ -20,13 +20,7 @@ pub struct Cookies {
 /// Reads one Cookie header's value.
 pub fn parse(header: &[u8]) -> Cookies {
     let mut cookies = Cookies::default();
-    for segment in header.trim_ascii_end().split(|&byte| byte == b';') {
-        let segment = segment.trim_ascii_start();
-        let mut parts = segment.splitn(2, |&byte| byte == b'=');
-        let (name, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        if name.is_empty() {
-            continue;
-        }
+    for (name, value) in pairs(header) {
         if cookies.pairs.len() == COOKIES_LIMIT {
             cookies.over_limit = true;
             break;
@@ -34,6 +28,16 @@ pub fn parse(header: &[u8]) -> Cookies {
         cookies.pairs.push((name.to_vec(), value.to_vec()));
     }
     cookies
+}
+
+/// The cookies of one header, in order.
+pub(crate) fn pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let segments = header.trim_ascii_end().split(|&byte| byte == b';');
+    let pairs = segments.map(|segment| {
+        let mut parts = segment.trim_ascii_start().splitn(2, |&byte| byte == b'=');
+        (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+    });
+    pairs.filter(|(name, _)| !name.is_empty())
 }
 
 #[cfg(test)]

@@ -24,23 +24,28 @@ pub struct Parameters {
 /// Reads parameters, at most `limit` of them.
 pub fn parse(input: &[u8], separator: u8, limit: usize) -> Parameters {
     let mut parameters = Parameters::default();
-    // A separator at the end does not start another parameter.
-    let input = input.strip_suffix(&[separator]).unwrap_or(input);
-    if input.is_empty() {
-        return parameters;
-    }
-    for segment in input.split(|&byte| byte == separator) {
+    for (name, value) in segments(input, separator) {
         if parameters.pairs.len() == limit {
             parameters.over_limit = true;
             break;
         }
-        let mut parts = segment.splitn(2, |&byte| byte == b'=');
-        let (name, wrong_name) = decode_form(parts.next().unwrap_or_default());
-        let (value, wrong_value) = decode_form(parts.next().unwrap_or_default());
+        let (name, wrong_name) = decode_form(name);
+        let (value, wrong_value) = decode_form(value);
         parameters.invalid_encoding |= wrong_name + wrong_value > 0;
         parameters.pairs.push((name, value));
     }
     parameters
+}
+
+/// The names and values before they are decoded.
+pub(crate) fn segments(input: &[u8], separator: u8) -> impl Iterator<Item = (&[u8], &[u8])> {
+    // A separator at the end does not start another parameter.
+    let input = input.strip_suffix(&[separator]).unwrap_or(input);
+    let segments = (!input.is_empty()).then(|| input.split(move |&byte| byte == separator));
+    segments.into_iter().flatten().map(|segment| {
+        let mut parts = segment.splitn(2, |&byte| byte == b'=');
+        (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+    })
 }
 
 #[cfg(test)]

@@ -7,33 +7,45 @@ pub const CAPTURES: usize = 10;
 /// variables, so that a rule never reads what an earlier one left there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captures {
-    values: [Option<Vec<u8>>; CAPTURES],
+    /// The values, one after the other.
+    text: Vec<u8>,
+    groups: [Option<(usize, usize)>; CAPTURES],
 }
 
 impl Captures {
     /// The value of a group.
     pub fn get(&self, group: usize) -> Option<&[u8]> {
-        self.values.get(group)?.as_deref()
+        let (from, to) = (*self.groups.get(group)?)?;
+        self.text.get(from..to)
     }
 
     /// Every group with its value, if it has one.
     pub fn iter(&self) -> impl Iterator<Item = (usize, Option<&[u8]>)> {
-        self.values.iter().map(Option::as_deref).enumerate()
+        (0..CAPTURES).map(|group| (group, self.get(group)))
     }
 
     /// Whether nothing was captured.
     pub fn is_empty(&self) -> bool {
-        self.values.iter().all(Option::is_none)
+        self.groups.iter().all(Option::is_none)
     }
 
-    pub(super) fn clear(&mut self) {
-        self.values = Default::default();
+    /// Forgets every value and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.groups = Default::default();
+    }
+
+    /// Bytes of the room.
+    pub(crate) fn room(&self) -> usize {
+        self.text.capacity()
     }
 
     /// Groups from ten on are not kept.
     pub(super) fn set(&mut self, group: usize, value: &[u8]) {
-        if let Some(slot) = self.values.get_mut(group) {
-            *slot = Some(value.to_vec());
+        if let Some(slot) = self.groups.get_mut(group) {
+            let from = self.text.len();
+            self.text.extend_from_slice(value);
+            *slot = Some((from, self.text.len()));
         }
     }
 }

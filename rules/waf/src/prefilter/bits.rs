@@ -17,6 +17,13 @@ impl Bits {
         }
     }
 
+    /// Takes a number away.
+    pub(crate) fn remove(&mut self, number: usize) {
+        if let Some(word) = self.0.get_mut(number / 64) {
+            *word &= !(1 << (number % 64));
+        }
+    }
+
     /// Whether a number is in the set.
     pub(crate) fn contains(&self, number: usize) -> bool {
         self.0.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
@@ -32,6 +39,12 @@ impl Bits {
         }
         Some(place * 64 + word.trailing_zeros() as usize)
     }
+
+    /// Takes all of another set's place, without a new allocation where there is room.
+    pub(crate) fn copy(&mut self, other: &Self) {
+        self.0.clear();
+        self.0.extend_from_slice(&other.0);
+    }
 }
 
 #[cfg(test)]
@@ -41,9 +54,10 @@ mod tests {
     #[test]
     fn numbers_come_in_order_up_to_the_bound() {
         let mut bits = Bits::new(130);
-        for number in [0, 64, 129, 400] {
+        for number in [0, 63, 64, 129, 400] {
             bits.insert(number);
         }
+        bits.remove(63);
         let mut found = Vec::new();
         let mut from = 0;
         while let Some(number) = bits.next(from) {

@@ -1,46 +1,71 @@
-//! The seam: what the evaluation asks the fast path.
+//! The seam: what the evaluation asks the fast path of one rule.
 
-use super::memo::Memo;
+use super::memo::Work;
 use super::program::{Member, Plan, Program};
-use crate::engine::{Link, Rule};
-use crate::limits::EVALUATION_UNITS;
+use crate::engine::{Engine, Link};
 use crate::operators::Captures;
-use crate::state::State;
 use crate::transaction::Transaction;
 use crate::values::Value;
 
-/// What is known of a rule before it runs.
-enum Known {
-    /// It may match.
-    Nothing,
-    /// It does not match; finding that out costs so many bytes and so many evaluations' worth of units.
-    NoMatch { units: u64 },
-}
-
 impl Transaction {
-    /// Whether a rule cannot match. If so its work is charged, as if it had run.
-    pub(crate) fn cannot_match(&mut self, index: usize, rule: &Rule) -> bool {
-        let Some(program) = &self.engine.program else { return false };
-        if self.removed_targets.iter().any(|(rules, _)| rules.binary_search(&index).is_ok()) {
-            return false;
+    /// Whether a rule that stays, at this place of its phase, may match. Work that shows that it may not is charged, but
+    /// never more than trying the rule would be.
+    pub(super) fn admits(&mut self, program: &Program, index: usize, place: usize, link: &Link) -> bool {
+        match program.plan(index) {
+            Plan::Straightforward => true,
+            Plan::Member(member) => self.admits_member(link, member),
+            Plan::View { view, predicate, negated } => {
+                self.admits_view(program, place, *view, *predicate, *negated)
+            }
         }
-        let Some(link) = rule.links.first() else { return false };
-        match foresee(program, &mut self.memo, &self.state, program.plan(index), link) {
-            Known::Nothing => false,
-            Known::NoMatch { units } => {
-                self.state.budget.units(units);
-                true
+    }
+
+    fn admits_view(
+        &mut self,
+        program: &Program,
+        place: usize,
+        view: usize,
+        predicate: Option<usize>,
+        negated: bool,
+    ) -> bool {
+        if self.scratch.memo.seen(view).is_none() {
+            if !self.scratch.memo.open(program, &self.state, &mut self.scratch.arena, view) {
+                return true;
+            }
+            self.sift(program, view);
+        }
+        let Some(seen) = self.scratch.memo.seen(view) else { return true };
+        let may_match =
+            |text: &usize| program.may_match(predicate, self.scratch.memo.findings(program, *text));
+        let admitted = self.scratch.live.contains(place)
+            && (negated || self.scratch.memo.listed(seen.listed.clone()).iter().any(may_match));
+        // A rule that is tried pays for its texts when it is.
+        let most = if admitted { seen.charge.saturating_sub(seen.evaluations()) } else { seen.charge };
+        let Work { transformed, scanned } = self.scratch.memo.take_work();
+        let work = if admitted { transformed } else { transformed + scanned };
+        self.state.budget.units(work.min(most));
+        admitted
+    }
+
+    /// Takes away the rules of a view that was just opened that cannot match.
+    fn sift(&mut self, program: &Program, view: usize) {
+        let (Some(seen), Some(view)) = (self.scratch.memo.seen(view), program.views.get(view)) else {
+            return;
+        };
+        let findings = self.scratch.memo.findings_of(seen);
+        for rule in &view.rules {
+            if seen.entries.is_empty() || !rule.negated && !program.may_match(rule.predicate, findings) {
+                self.scratch.live.remove(rule.place);
             }
         }
     }
 
     /// Judges the first link of a rule on its view or member, if it has one: only texts that can match are tried.
-    pub(crate) fn judge(&mut self, index: usize, link: &Link) -> Option<bool> {
-        if self.removed_targets.iter().any(|(rules, _)| rules.binary_search(&index).is_ok()) {
+    pub(crate) fn judge(&mut self, engine: &Engine, index: usize, link: &Link) -> Option<bool> {
+        let program = engine.program.as_ref()?;
+        if self.scratch.removed_targets.iter().any(|(rules, _)| rules.binary_search(&index).is_ok()) {
             return None;
         }
-        let engine = self.engine.clone();
-        let program = engine.program.as_ref()?;
         match program.plan(index) {
             Plan::Straightforward => None,
             Plan::View { view, predicate, .. } => self.judge_view(program, link, *view, *predicate),
@@ -56,39 +81,39 @@ impl Transaction {
         predicate: Option<usize>,
     ) -> Option<bool> {
         let operator = link.operator.as_ref()?;
-        let seen = self.memo.view(program, &self.state, view)?;
+        let entries = self.scratch.memo.seen(view)?.entries.clone();
         let argument = self.state.expand(&link.argument);
-        let mut captures = Captures::default();
+        let mut captures = self.scratch.captures();
         let mut matched = false;
-        for entry in seen.entries {
-            let entry = self.memo.entry(entry)?.clone();
-            self.state.budget.bytes(entry.charge);
-            for listed in entry.listed.clone() {
-                let text = *self.memo.listed(listed..listed + 1).first()?;
-                let findings = self.memo.findings(program, text);
-                self.state.budget.evaluation(findings.bytes);
-                if self.state.budget.exhausted().is_some() {
-                    return Some(false);
-                }
+        for entry in entries {
+            let listed = self.scratch.memo.entry(entry)?.listed.clone();
+            for listed in listed {
+                let text = *self.scratch.memo.listed(listed..listed + 1).first()?;
+                let findings = self.scratch.memo.findings(program, text);
                 let may_match = program.may_match(predicate, findings);
                 if !may_match && !link.negated {
                     continue;
                 }
-                let candidate = self.memo.text(text);
+                self.state.budget.evaluation(findings.bytes);
+                if self.state.budget.exhausted().is_some() {
+                    return Some(false);
+                }
                 let found = if may_match {
-                    operator.matches(&candidate, &argument, link.capture.then_some(&mut captures))
+                    let wanted = link.capture.then_some(&mut captures);
+                    operator.matches(self.scratch.memo.bytes(text), &argument, wanted)
                 } else {
-                    captures = Captures::default();
+                    captures.clear();
                     false
                 };
                 if found == link.negated {
                     continue;
                 }
                 matched = true;
-                let value = self.memo.value(&entry, candidate)?;
+                let value = self.scratch.memo.value(entry, text)?;
                 self.matched(link, value, &captures);
             }
         }
+        self.scratch.captures = captures;
         Some(matched)
     }
 
@@ -108,31 +133,15 @@ impl Transaction {
         self.matched(link, value, &captures);
         Some(true)
     }
-}
 
-/// What is known of a rule whose first link is this.
-fn foresee(program: &Program, memo: &mut Memo, state: &State, plan: &Plan, link: &Link) -> Known {
-    match plan {
-        Plan::Straightforward => Known::Nothing,
-        Plan::Member(tested) => member(state, link, tested),
-        Plan::View { view, predicate, negated, is_literal } => {
-            let Some(seen) = memo.view(program, state, *view) else { return Known::Nothing };
-            let may_match = |text: &usize| program.may_match(*predicate, memo.findings(program, *text));
-            let impossible = seen.entries.is_empty()
-                || !negated
-                    && (!program.may_match(*predicate, memo.findings_of(&seen))
-                        || !memo.listed(seen.listed.clone()).iter().any(may_match));
-            if *is_literal && impossible { Known::NoMatch { units: seen.charge } } else { Known::Nothing }
+    /// Tries one member of a collection that rules set; if it matches, it is tried again and charged then.
+    fn admits_member(&mut self, link: &Link, member: &Member) -> bool {
+        let Some(operator) = &link.operator else { return true };
+        let Some(value) = member.value(&self.state) else { return false };
+        let admitted = operator.matches(&value, &member.argument, None) != link.negated;
+        if !admitted {
+            self.state.budget.evaluation(value.len());
         }
+        admitted
     }
-}
-
-/// Tries one member of a collection that rules set.
-fn member(state: &State, link: &Link, member: &Member) -> Known {
-    let Some(operator) = &link.operator else { return Known::Nothing };
-    let Some(value) = member.value(state) else { return Known::NoMatch { units: 0 } };
-    if operator.matches(&value, &member.argument, None) == link.negated {
-        return Known::NoMatch { units: EVALUATION_UNITS + value.len() as u64 };
-    }
-    Known::Nothing
 }

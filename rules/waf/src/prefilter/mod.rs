@@ -27,6 +27,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bits::Bits;
 pub(crate) use literals::needs as needs_of;
 pub(crate) use memo::Memo;
 pub(crate) use needs::{ByteSet, Clause, Needs};

@@ -34,6 +34,8 @@ pub(crate) struct Program {
     pub(super) selections: Vec<Selection>,
     /// The transformation trie: each step with the one before it. The first stands for the value as it is.
     pub(super) steps: Vec<(usize, Option<Transformation>)>,
+    /// The transformations up to each step.
+    pub(super) chains: Vec<Vec<Transformation>>,
     predicates: Vec<Predicate>,
     pub(super) scanners: [Scanner; 2],
 }
@@ -49,8 +51,6 @@ pub(super) enum Plan {
         /// What a text must meet; none: anything may match.
         predicate: Option<usize>,
         negated: bool,
-        /// Whether the argument costs nothing to know.
-        is_literal: bool,
     },
     /// One member of a collection that rules set, or whether it is there, against a literal.
     Member(Member),
@@ -85,13 +85,24 @@ impl Member {
     }
 }
 
-/// A selection of values through a chain of transformations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A selection of values through a chain of transformations, in one phase.
+#[derive(Debug)]
 pub(super) struct View {
     pub(super) selection: usize,
     pub(super) step: usize,
     /// Whether every different text on the way is looked at.
     pub(super) multi_match: bool,
+    /// The rules that look at it.
+    pub(super) rules: Vec<Sifted>,
+}
+
+/// A rule of a view.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sifted {
+    /// Its place in the phase.
+    pub(super) place: usize,
+    pub(super) predicate: Option<usize>,
+    pub(super) negated: bool,
 }
 
 /// Targets with exclusions.
@@ -168,7 +179,7 @@ impl Program {
                     && phase.sets(place).is_none()
                     && let (Some(rule), Some(plan)) = (rules.get(*index), plans.get_mut(*index))
                 {
-                    *plan = builder.plan(rule, &folded);
+                    *plan = builder.plan(rule, place, &folded);
                 }
             }
         }
@@ -176,7 +187,8 @@ impl Program {
         Some(Self {
             plans,
             folded,
-            views: builder.views.items,
+            views: builder.views,
+            chains: chains(&builder.steps.items),
             selections: builder.selections,
             steps: builder.steps.items,
             predicates: builder.predicates.items,
@@ -212,7 +224,8 @@ pub(super) fn side(phase: Phase) -> usize {
 
 #[derive(Default)]
 struct Builder {
-    views: Interned<View>,
+    views: Vec<View>,
+    view_keys: Interned<(usize, usize, usize, bool)>,
     selections: Vec<Selection>,
     selection_keys: HashMap<String, usize>,
     steps: Interned<(usize, Option<Transformation>)>,
@@ -221,7 +234,7 @@ struct Builder {
 }
 
 impl Builder {
-    fn plan(&mut self, rule: &Rule, folded: &Folded) -> Plan {
+    fn plan(&mut self, rule: &Rule, place: usize, folded: &Folded) -> Plan {
         let Some(link) = rule.links.first() else { return Plan::Straightforward };
         let Some(operator) = &link.operator else { return Plan::Straightforward };
         if let Some(plan) = member(link, folded) {
@@ -234,15 +247,14 @@ impl Builder {
             return Plan::Straightforward;
         }
         let needs = operator.needs().and_then(|needs| self.predicate(needs, side(rule.phase)));
-        Plan::View {
-            view: self.view(link),
-            predicate: needs,
-            negated: link.negated,
-            is_literal: link.argument.literal().is_some(),
+        let view = self.view(link, rule.phase);
+        if let Some(view) = self.views.get_mut(view) {
+            view.rules.push(Sifted { place, predicate: needs, negated: link.negated });
         }
+        Plan::View { view, predicate: needs, negated: link.negated }
     }
 
-    fn view(&mut self, link: &Link) -> usize {
+    fn view(&mut self, link: &Link, phase: Phase) -> usize {
         let key = format!("{} !{}", key(&link.targets), key(&link.exclusions));
         let selection = match self.selection_keys.get(&key) {
             Some(known) => *known,
@@ -257,7 +269,11 @@ impl Builder {
         for transformation in &link.transformations {
             step = self.steps.place((step, Some(*transformation)));
         }
-        self.views.place(View { selection, step, multi_match: link.multi_match })
+        let view = self.view_keys.place((phase as usize, selection, step, link.multi_match));
+        if view == self.views.len() {
+            self.views.push(View { selection, step, multi_match: link.multi_match, rules: Vec::new() });
+        }
+        view
     }
 
     fn predicate(&mut self, needs: &Needs, side: usize) -> Option<usize> {
@@ -327,6 +343,17 @@ impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
             self.items.len() - 1
         })
     }
+}
+
+/// The transformations up to each step of a trie; a step comes after the one before it.
+fn chains(steps: &[(usize, Option<Transformation>)]) -> Vec<Vec<Transformation>> {
+    let mut chains: Vec<Vec<Transformation>> = Vec::new();
+    for (parent, transformation) in steps {
+        let mut chain = chains.get(*parent).cloned().unwrap_or_default();
+        chain.extend(*transformation);
+        chains.push(chain);
+    }
+    chains
 }
 
 /// Equal keys: the same values. Equal expressions of one engine are one, so their addresses tell them apart.

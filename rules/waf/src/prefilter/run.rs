@@ -26,6 +26,7 @@ impl Transaction {
         }
         let indices = engine.phase(phase);
         let Some(folded) = program.folded.phases.get(phase as usize - 1) else { return Some(0) };
+        self.scratch.live.copy(&folded.live);
         let mut place = 0;
         loop {
             if self.folding != Folding::Holds {
@@ -34,7 +35,7 @@ impl Transaction {
             if self.mode == EngineMode::Off {
                 return None;
             }
-            let at = folded.live.next(place)?;
+            let at = self.scratch.live.next(place)?;
             place = at + 1;
             if let Some(sets) = folded.sets(at) {
                 for (slot, text) in sets {
@@ -47,7 +48,13 @@ impl Transaction {
             if self.removed_rules.contains(&index) {
                 continue;
             }
-            match self.rule(index, rule) {
+            if !rule.links.first().is_some_and(|link| self.admits(program, index, at, link)) {
+                if self.is_exhausted() {
+                    return None;
+                }
+                continue;
+            }
+            match self.rule(engine, index, rule) {
                 Next::Rule => {}
                 Next::Flow(Flow::Skip(rules)) => place = place.saturating_add(rules as usize),
                 Next::Flow(Flow::SkipTo(position)) => {

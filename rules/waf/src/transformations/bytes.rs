@@ -1,6 +1,38 @@
 //! What several decoders share: digits, C's `isspace`, and the choice between borrowed and owned.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+
+/// Buffers that a thread keeps for what transformations write.
+const BUFFERS: usize = 4;
+/// Bytes of a buffer that is kept.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An empty buffer with room for so many bytes: one that this thread keeps, or a new one.
+pub(crate) fn buffer(bytes: usize) -> Vec<u8> {
+    let kept = KEPT.try_with(|kept| kept.try_borrow_mut().ok().and_then(|mut kept| kept.pop()));
+    let mut buffer: Vec<u8> = kept.ok().flatten().unwrap_or_default();
+    buffer.clear();
+    buffer.reserve(bytes);
+    buffer
+}
+
+/// Keeps a buffer for the next one who asks.
+pub(crate) fn recycle(buffer: Vec<u8>) {
+    // At the end of the thread nothing is kept any more.
+    let _ = KEPT.try_with(|kept| {
+        if let Ok(mut kept) = kept.try_borrow_mut()
+            && kept.len() < BUFFERS
+            && buffer.capacity() <= BUFFER_BYTES
+        {
+            kept.push(buffer);
+        }
+    });
+}
 
 /// The byte that Latin-1 and Windows-1252 call a non-breaking space; ModSecurity counts it as white space.
 pub(crate) const NBSP: u8 = 0xa0;
@@ -80,7 +112,7 @@ pub(crate) fn part<'a>(whole: &'a [u8], part: &[u8]) -> Cow<'a, [u8]> {
 pub(crate) fn map_bytes(input: &[u8], map: impl Fn(u8) -> u8) -> Cow<'_, [u8]> {
     let Some(at) = first(input, |byte| map(byte) != byte) else { return Cow::Borrowed(input) };
     let (same, rest) = input.split_at_checked(at).unwrap_or((&[], input));
-    let mut output = Vec::with_capacity(input.len());
+    let mut output = buffer(input.len());
     output.extend_from_slice(same);
     output.extend(rest.iter().map(|&byte| map(byte)));
     Cow::Owned(output)
@@ -90,7 +122,7 @@ pub(crate) fn map_bytes(input: &[u8], map: impl Fn(u8) -> u8) -> Cow<'_, [u8]> {
 pub(crate) fn filter_bytes(input: &[u8], keep: impl Fn(u8) -> bool) -> Cow<'_, [u8]> {
     let Some(at) = first(input, |byte| !keep(byte)) else { return Cow::Borrowed(input) };
     let (same, rest) = input.split_at_checked(at).unwrap_or((&[], input));
-    let mut output = Vec::with_capacity(input.len());
+    let mut output = buffer(input.len());
     output.extend_from_slice(same);
     output.extend(rest.iter().copied().filter(|&byte| keep(byte)));
     Cow::Owned(output)

@@ -133,6 +133,18 @@ impl Exchange {
         }
     }
 
+    pub fn response_head(&self) -> ResponseHead {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.response.headers {
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        let status = StatusCode::from_u16(self.response.status).unwrap();
+        ResponseHead { status, headers, version: Version::HTTP_11 }
+    }
+
     /// Sends it through all phases, as the proxy does.
     pub fn run(&self, engine: &Arc<Engine>) -> Outcome {
         let mut transaction = Transaction::begin(
@@ -161,15 +173,7 @@ impl Exchange {
         if let Some(interruption) = transaction.request_body(true) {
             return (Some(interruption), Some(2));
         }
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.response.headers {
-            headers.append(
-                HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            );
-        }
-        let status = StatusCode::from_u16(self.response.status).unwrap();
-        let head = ResponseHead { status, headers, version: Version::HTTP_11 };
+        let head = self.response_head();
         if let Some(interruption) = transaction.response_headers(&head) {
             return (Some(interruption), Some(3));
         }
