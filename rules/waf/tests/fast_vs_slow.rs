@@ -216,3 +216,23 @@ fn a_request_that_fills_the_memo_is_judged_the_same() {
     let body = format!("a={}&b=%3Cscript%3E", "The+Quick%2bBrown'+".repeat(1_500));
     assert!(pair.agree(&form("/", &body)).0 > 0);
 }
+
+#[test]
+fn hostile_requests_never_cost_more_work_units_than_without_the_fast_path() {
+    // Candidates everywhere, many arguments, long runs, nesting.
+    let everything: Vec<String> =
+        (0..60).map(|number| format!("a{number}={}", escaped(PIECES[number % PIECES.len()], true))).collect();
+    let runs = format!("a={}&b={}", "%2e%2e/".repeat(400), "'or(".repeat(400));
+    let nested = format!("{}1{}", "{\"a\":[".repeat(20), "]}".repeat(20));
+    let exchanges = [
+        form("/?x=%3Cscript%3E", &everything.join("&")),
+        form("/", &runs),
+        post("/", "application/json", &nested),
+        get(&format!("/{}?{}", "a%2f".repeat(200), "&".repeat(300))),
+    ];
+    for (mode, level) in [(Mode::Block, 1), (Mode::Detect, 4)] {
+        let Some(pair) = core_rules(mode, level) else { return };
+        let found: usize = exchanges.iter().map(|exchange| pair.agree(exchange).0).sum();
+        assert!(found > 10, "{found} matches at level {level}");
+    }
+}

@@ -112,7 +112,7 @@ impl<'a> Fold<'a> {
         }
         names.extend(engine.settings.pinned.iter().map(|(name, _)| Bytes::from(name.to_ascii_lowercase())));
         let skips = engine.rules.iter().filter(|rule| rule.flow.is_some()).count();
-        if names.len() > NAMES || names.len().saturating_mul(skips) > KNOWLEDGE {
+        if !fits(names.len(), skips) {
             names.clear();
         }
         Self {
@@ -414,6 +414,11 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Whether so many names and rules that skip are followed.
+fn fits(names: usize, skips: usize) -> bool {
+    names <= NAMES && names.saturating_mul(skips) <= KNOWLEDGE
+}
+
 /// Keeps what both know.
 fn join(facts: &mut Facts, other: &[Fact]) {
     for (fact, other) in facts.iter_mut().zip(other) {
@@ -489,4 +494,16 @@ fn reads_earlier_matches(rule: &Rule) -> bool {
         return asks(first);
     }
     rule.links.iter().any(asks) || macros(rule).flat_map(Macro::variables).any(|variable| is_match(&variable))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_bounded_in_names_and_in_jumps() {
+        assert!(fits(NAMES - 1, 0) && fits(NAMES, 0) && !fits(NAMES + 1, 0));
+        let skips = KNOWLEDGE / NAMES;
+        assert!(fits(NAMES, skips - 1) && fits(NAMES, skips) && !fits(NAMES, skips + 1));
+    }
 }

@@ -23,8 +23,9 @@ use crate::values::Value;
 
 /// Bytes of transformed texts that one transaction keeps: what a request may cost beside its body.
 pub(crate) const MEMO_BYTES: usize = 144 * 1024;
-/// Entries that one transaction keeps, each of 16 bytes: steps of values, texts, view entries.
-pub(crate) const MEMO_ENTRIES: usize = 7 * 1024;
+/// Entries that one transaction keeps, each of up to 16 bytes: steps of values, texts, view entries. A body of a thousand
+/// arguments takes half of them; an ordinary request a hundredth.
+pub(crate) const MEMO_ENTRIES: usize = 64 * 1024;
 /// Entries that a text counts for, with its hits.
 const TEXT_ENTRIES: usize = 12;
 /// Entries that a selected value counts for.
