@@ -60,6 +60,9 @@ impl Arena {
     }
 }
 
+/// Targets that `ctl` removes.
+type Targets = Arc<[Target]>;
+
 /// The room.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
@@ -77,7 +80,7 @@ pub(crate) struct Scratch {
     pub(crate) held: BytesMut,
     pub(crate) captures: Captures,
     /// Targets that `ctl` removed, with the rules they were removed from.
-    pub(crate) removed_targets: Vec<(Arc<[usize]>, Arc<[Target]>)>,
+    pub(crate) removed_targets: Vec<(Arc<[usize]>, Targets)>,
     collections: Vec<Collection>,
 }
 
