@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::settle;
+use super::bytes::{buffer, settle};
 use crate::prefilter::ByteSet;
 
 /// See [`super::may_change`].
@@ -29,7 +29,7 @@ pub(super) fn digit(byte: u8) -> Option<u8> {
 
 /// Packs six-bit digits into bytes; bits that do not fill a byte are dropped.
 pub(super) fn decode(digits: impl Iterator<Item = u8>) -> Vec<u8> {
-    let (mut output, mut bits, mut count) = (Vec::new(), 0u32, 0u32);
+    let (mut output, mut bits, mut count) = (buffer(0), 0u32, 0u32);
     for digit in digits {
         bits = bits << 6 | u32::from(digit);
         count += 6;

@@ -100,7 +100,11 @@ pub(crate) fn control_escape(letter: u8) -> Option<u8> {
 
 /// Borrowed when the output is the input.
 pub(crate) fn settle(input: &[u8], output: Vec<u8>) -> Cow<'_, [u8]> {
-    if output == input { Cow::Borrowed(input) } else { Cow::Owned(output) }
+    if output == input {
+        recycle(output);
+        return Cow::Borrowed(input);
+    }
+    Cow::Owned(output)
 }
 
 /// Borrowed when the part is the whole, so that a borrowed answer always means "nothing changed".
@@ -165,7 +169,7 @@ impl<'a> Rewrite<'a> {
             return;
         }
         if !self.changed {
-            self.output.reserve(self.input.len());
+            self.output = buffer(self.input.len());
             self.changed = true;
         }
         self.output.extend_from_slice(self.input.get(self.from..start).unwrap_or_default());

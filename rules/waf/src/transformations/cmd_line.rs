@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{first, settle};
+use super::bytes::{buffer, first, settle};
 use crate::prefilter::ByteSet;
 
 /// See [`super::may_change`].
@@ -14,7 +14,7 @@ pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
     if is_plain(input) {
         return Cow::Borrowed(input);
     }
-    let mut output = Vec::with_capacity(input.len());
+    let mut output = buffer(input.len());
     let mut space = false;
     for &byte in input {
         match byte {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::settle;
+use super::bytes::{buffer, settle};
 use crate::prefilter::ByteSet;
 
 /// See [`super::may_change`].
@@ -42,7 +42,7 @@ pub(super) fn normalize(input: &[u8]) -> Vec<u8> {
             _ => segments.push(segment),
         }
     }
-    let mut output = Vec::with_capacity(input.len());
+    let mut output = buffer(input.len());
     if absolute {
         output.push(b'/');
     }
