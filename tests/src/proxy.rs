@@ -32,6 +32,7 @@ pub struct Proxy {
     file: PathBuf,
     program: Mutex<Program>,
     log: Mutex<Log>,
+    audit: Mutex<Log>,
 }
 
 impl Proxy {
@@ -39,9 +40,9 @@ impl Proxy {
     pub fn start(binary: &Path, policy: &Value, directory: &Path) -> Result<Self> {
         let file = directory.join("policy.json");
         std::fs::write(&file, policy.to_string())?;
-        let log = directory.join("log");
+        let (log, audit) = (directory.join("log"), directory.join("audit.log"));
         let mut command = Command::new(binary);
-        command.arg("--policy").arg(&file).arg("--access-log");
+        command.arg("--policy").arg(&file).arg("--access-log").arg("--audit-log").arg(&audit);
         let mut program = Program::start("palisade-proxy", command, &log)?;
         let mut admin: Option<SocketAddr> = None;
         // Compiling a large rule set in an unoptimised build on a busy machine takes its time.
@@ -56,8 +57,9 @@ impl Proxy {
         let config = http::send(admin, "GET", "/config", &[], "")?.json()?;
         let edge = config.pointer("/listeners/0/address").and_then(Value::as_str);
         let edge = edge.with_context(|| format!("no listener in {config}"))?.parse()?;
-        let log = Mutex::new(Log { file: File::open(&log)?, tail: Vec::new(), records: HashMap::new() });
-        Ok(Self { edge, admin, file, program: Mutex::new(program), log })
+        let log = Mutex::new(Log::open(&log, RECORD, "/connection/peer")?);
+        let audit = Mutex::new(Log::open(&audit, "", "/A/peer")?);
+        Ok(Self { edge, admin, file, program: Mutex::new(program), log, audit })
     }
 
     /// Fails if the proxy has ended by itself.
@@ -95,10 +97,19 @@ impl Proxy {
     /// The records of the exchanges of one client connection, which are then forgotten. Waits for the first of them,
     /// but not longer than `patience`.
     pub fn records(&self, client: SocketAddr, patience: Duration) -> Result<Vec<Value>> {
+        self.wait(&self.log, client, patience)
+    }
+
+    /// The same from the audit log, which has what the policy's `auditLog` says.
+    pub fn audited(&self, client: SocketAddr, patience: Duration) -> Result<Vec<Value>> {
+        self.wait(&self.audit, client, patience)
+    }
+
+    fn wait(&self, log: &Mutex<Log>, client: SocketAddr, patience: Duration) -> Result<Vec<Value>> {
         let deadline = Instant::now() + patience;
         loop {
             {
-                let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
                 log.read()?;
                 if let Some(found) = log.records.remove(&client) {
                     return Ok(found);
@@ -122,9 +133,13 @@ impl Proxy {
     }
 }
 
-/// The access log, read as far as it was written.
+/// A log, read as far as it was written.
 struct Log {
     file: File,
+    /// What stands before a record in a line; lines without it are passed over.
+    before: &'static str,
+    /// Where a record says who the client was.
+    peer: &'static str,
     /// A line that is not whole yet.
     tail: Vec<u8>,
     /// By client.
@@ -132,6 +147,11 @@ struct Log {
 }
 
 impl Log {
+    fn open(path: &Path, before: &'static str, peer: &'static str) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
+        Ok(Self { file, before, peer, tail: Vec::new(), records: HashMap::new() })
+    }
+
     fn read(&mut self) -> Result<()> {
         self.file.read_to_end(&mut self.tail)?;
         let Some(end) = self.tail.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
@@ -139,9 +159,12 @@ impl Log {
         let lines = std::mem::replace(&mut self.tail, rest);
         for line in lines.split(|byte| *byte == b'\n') {
             let line = String::from_utf8_lossy(line);
-            let Some((_, record)) = line.split_once(RECORD) else { continue };
+            let Some((_, record)) = line.split_once(self.before).filter(|(_, record)| !record.is_empty())
+            else {
+                continue;
+            };
             let record: Value = serde_json::from_str(record).with_context(|| format!("in {line}"))?;
-            let peer = record.pointer("/connection/peer").and_then(Value::as_str).unwrap_or_default();
+            let peer = record.pointer(self.peer).and_then(Value::as_str).unwrap_or_default();
             let peer: SocketAddr = peer.parse().with_context(|| format!("the peer in {line}"))?;
             self.records.entry(peer).or_default().push(record);
         }

@@ -1,7 +1,8 @@
-//! A stage against a real `palisade-proxy`: bytes on a connection of their own, and what the proxy's log says of it.
+//! A stage against a real `palisade-proxy`: bytes on a connection of their own, and what the proxy's logs say of it.
 //!
-//! The log names the client's port, and so tells which lines belong to which stage; no marker requests are needed, and
-//! stages of different tests run side by side.
+//! The logs name the client's port, and so tell which lines belong to which stage; no marker requests are needed, and
+//! stages of different tests run side by side. Ids come from the access log, since rules with `noauditlog` are only there;
+//! what the rules' `logdata` shows comes from the audit log, which alone may hold matched bytes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -59,6 +60,9 @@ impl Runner for OverSockets {
             let matches = record.get("matches").cloned().unwrap_or(Value::Null);
             let matches: Vec<RuleMatch> = serde_json::from_value(matches).context("the record's matches")?;
             log.extend(matches.iter().map(Line::of));
+        }
+        if !log.is_empty() {
+            log.extend(self.proxy.audited(exchange.client, lag)?.iter().flat_map(Line::audited));
         }
         Ok(Outcome { answer: exchange.answer, log })
     }

@@ -53,5 +53,6 @@ pub fn waf_policy() -> Value {
         "mode": "detect",
         "paranoiaLevel": 4,
         "responseBody": {"maxBytes": 524_288, "over": "inspectPrefix"},
+        "auditLog": {"engine": "on", "matchedBytes": true, "headers": true, "uri": true},
     })
 }
