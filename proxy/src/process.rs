@@ -16,8 +16,8 @@ use palisade_identity::{IdentityError, IdentityStore};
 use palisade_loader::{Bootstrap, LoadError, bootstrap};
 use palisade_model::WorkloadId;
 use palisade_rules::Engine;
-use palisade_telemetry::ExporterOptions;
 use palisade_telemetry::exporter::exporter;
+use palisade_telemetry::{Exporter, ExporterOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin;
@@ -31,7 +31,8 @@ use crate::telemetry::export::{self, METRICS_INTERVAL};
 use crate::telemetry::{AuditFile, AuditFileError, OtlpSink, Sink, Telemetry};
 use crate::tls::Identity;
 
-/// How long the end of the audit log may take to be written, after the drain.
+/// How long the end of the audit log may take to be written, and the end of telemetry to be sent, after the drain: a
+/// collector that is there takes milliseconds, and a supervisor that waits ten seconds has them left.
 const FLUSH_TIME: Duration = Duration::from_secs(2);
 
 /// What is asked for.
@@ -119,7 +120,7 @@ pub async fn run(options: Options) -> Result<(), ProcessError> {
     // First, so that a signal during the start is not lost.
     let mut signals = Signals::new(options.audit_log.is_some()).map_err(ProcessError::Signals)?;
     let audit = options.audit_log.as_deref().map(AuditFile::open).transpose()?.map(Arc::new);
-    let updater = match &options.source {
+    let (updater, exporter) = match &options.source {
         Source::File(path) => standalone(path.clone(), &options, audit.clone()).await?,
         Source::ControlPlane(joined) => joined_mesh(joined, &options, audit.clone()).await?,
     };
@@ -128,17 +129,18 @@ pub async fn run(options: Options) -> Result<(), ProcessError> {
     }
     signals.wait(audit.as_deref()).await;
     drain(updater.plane()).await;
-    if let Some(audit) = audit {
-        flush(audit).await;
-    }
+    tokio::join!(flush(audit), flush_export(exporter));
     Ok(())
 }
+
+/// What serves, and what exports if anything does.
+type Started = (Arc<Updater>, Option<Exporter>);
 
 async fn standalone(
     path: PathBuf,
     options: &Options,
     audit: Option<Arc<AuditFile>>,
-) -> Result<Arc<Updater>, ProcessError> {
+) -> Result<Started, ProcessError> {
     let file = file::load(&path).await?;
     let identity = match &file.identity {
         Some(files) => Some(Identity::new(IdentityStore::new(file::svid(files)?))?),
@@ -150,8 +152,9 @@ async fn standalone(
         Some(address) => Some(export::collector(address).ok_or(ProcessError::Otlp(address))?),
         None => None,
     };
-    let sink =
-        collector.is_some().then(|| OtlpSink::new(exporter.clone(), options.export_flows) as Arc<dyn Sink>);
+    let sink = collector
+        .is_some()
+        .then(|| OtlpSink::with_audit(exporter.clone(), options.export_flows) as Arc<dyn Sink>);
     let telemetry = Telemetry::new(&workload, sink, options.access_log).with_audit(audit);
     let plane = Plane::new(workload.clone(), identity, telemetry);
     let certificates = file.certificates.as_deref();
@@ -166,18 +169,17 @@ async fn standalone(
     updater.put(Arc::new(file.policy.clone()), &file.version).await.map_err(FileError::Update)?;
     serve_admin(options.admin.or(file.admin), &updater).await?;
     tokio::spawn(file::watch(path, file, updater.clone()));
-    if let Some(collector) = collector {
-        tokio::spawn(export.run(workload, collector));
-        tokio::spawn(export::metrics(updater.plane().clone(), exporter, METRICS_INTERVAL));
-    }
-    Ok(updater)
+    let Some(collector) = collector else { return Ok((updater, None)) };
+    tokio::spawn(export.run(workload, collector));
+    tokio::spawn(export::metrics(updater.plane().clone(), exporter.clone(), METRICS_INTERVAL));
+    Ok((updater, Some(exporter)))
 }
 
 async fn joined_mesh(
     joined: &Joined,
     options: &Options,
     audit: Option<Arc<AuditFile>>,
-) -> Result<Arc<Updater>, ProcessError> {
+) -> Result<Started, ProcessError> {
     let bootstrap = match &joined.bootstrap {
         Some(path) => bootstrap::load(path)?,
         None => Bootstrap::default(),
@@ -206,9 +208,9 @@ async fn joined_mesh(
     updater.open_own().await?;
     serve_admin(options.admin.or(bootstrap.admin), &updater).await?;
     tokio::spawn(export.run(joined.workload.clone(), mesh.channels()));
-    tokio::spawn(export::metrics(updater.plane().clone(), exporter, METRICS_INTERVAL));
+    tokio::spawn(export::metrics(updater.plane().clone(), exporter.clone(), METRICS_INTERVAL));
     tokio::spawn(mesh.run());
-    Ok(updater)
+    Ok((updater, Some(exporter)))
 }
 
 async fn serve_admin(address: Option<SocketAddr>, updater: &Arc<Updater>) -> Result<(), ProcessError> {
@@ -230,10 +232,19 @@ async fn drain(plane: &Plane) {
 }
 
 /// Waits until the audit log is written, at most [`FLUSH_TIME`].
-async fn flush(audit: Arc<AuditFile>) {
+async fn flush(audit: Option<Arc<AuditFile>>) {
+    let Some(audit) = audit else { return };
     let flushed = tokio::task::spawn_blocking(move || audit.flush(FLUSH_TIME)).await;
     if !flushed.unwrap_or(false) {
         tracing::warn!("the end of the audit log was not written in time");
+    }
+}
+
+/// Waits until telemetry is sent, at most [`FLUSH_TIME`].
+async fn flush_export(exporter: Option<Exporter>) {
+    let Some(exporter) = exporter else { return };
+    if !exporter.flush(FLUSH_TIME).await {
+        tracing::warn!("the end of telemetry was not sent in time");
     }
 }
 

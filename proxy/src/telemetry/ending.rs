@@ -234,10 +234,10 @@ impl Ending {
             return;
         }
         let record = self.record(judgement, response);
-        if let (Some(audit), Some(trail)) = (&telemetry.audit, trail) {
+        if let Some(trail) = trail {
             let cause = self.refusal.as_ref().map(Refusal::as_str);
             let headers = self.response_headers.as_ref();
-            audit.write(audited(Audited { record: &record, trail, cause, headers }));
+            telemetry.audit(audited(Audited { record: &record, trail, cause, headers }), span);
         }
         if !event && span.is_none() {
             return;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use palisade_model::RequestRecord;
+use palisade_model::audit::AuditRecord;
 use palisade_telemetry::{Exporter, Kind};
 use tonic::transport::{Channel, Endpoint};
 
@@ -22,12 +23,18 @@ pub const METRICS_INTERVAL: Duration = Duration::from_secs(15);
 pub struct OtlpSink {
     exporter: Exporter,
     flows: bool,
+    audits: bool,
 }
 
 impl OtlpSink {
     /// `flows`: whether permitted exchanges are exported too.
     pub fn new(exporter: Exporter, flows: bool) -> Arc<Self> {
-        Arc::new(Self { exporter, flows })
+        Arc::new(Self { exporter, flows, audits: false })
+    }
+
+    /// For a collector: the audit log too. The control plane keeps events alone, and rejects its lines.
+    pub fn with_audit(exporter: Exporter, flows: bool) -> Arc<Self> {
+        Arc::new(Self { exporter, flows, audits: true })
     }
 }
 
@@ -53,6 +60,15 @@ impl Sink for OtlpSink {
             let _ = self.exporter.event(record.clone(), Some(span.context), now_ms);
         }
         let _ = self.exporter.span(record, &span.context, Some(span.parent));
+    }
+
+    fn wants_audit(&self) -> bool {
+        self.audits
+    }
+
+    fn audit(&self, record: AuditRecord, span: Option<Span>) {
+        // What is dropped is counted by the exporter.
+        let _ = self.exporter.audit(record, span.map(|span| span.context));
     }
 
     fn dropped(&self, kind: Kind) -> (u64, u64) {

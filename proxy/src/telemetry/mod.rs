@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use palisade_model::audit::AuditRecord;
 use palisade_model::record::{ConnectionFacts, Inspection, RECORD_VERSION, ResponseFacts, VerdictFacts};
 use palisade_model::{Connection, Denial, Reason, RequestRecord, WorkloadId};
 use palisade_telemetry::Kind;
@@ -50,6 +51,14 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
         }
     }
 
+    /// Whether lines of the audit log are wanted.
+    fn wants_audit(&self) -> bool {
+        false
+    }
+
+    /// Takes a line of the audit log, with the exchange's place in a sampled trace.
+    fn audit(&self, _record: AuditRecord, _span: Option<Span>) {}
+
     /// What was dropped of one kind: because the queue was full, and because nobody took it.
     fn dropped(&self, _kind: Kind) -> (u64, u64) {
         (0, 0)
@@ -67,7 +76,7 @@ pub struct Telemetry {
     /// The counters.
     pub metrics: Metrics,
     sink: Option<Arc<dyn Sink>>,
-    audit: Option<Arc<AuditFile>>,
+    audit_file: Option<Arc<AuditFile>>,
     access_log: bool,
     logged: AtomicU64,
 }
@@ -75,18 +84,36 @@ pub struct Telemetry {
 impl Telemetry {
     /// Counters only, unless there is a sink or an access log is asked for.
     pub fn new(workload: &WorkloadId, sink: Option<Arc<dyn Sink>>, access_log: bool) -> Self {
-        Self { metrics: Metrics::new(workload), sink, audit: None, access_log, logged: AtomicU64::new(0) }
+        let metrics = Metrics::new(workload);
+        Self { metrics, sink, audit_file: None, access_log, logged: AtomicU64::new(0) }
     }
 
-    /// With an audit log.
+    /// With an audit log in a file.
     pub fn with_audit(mut self, audit: Option<Arc<AuditFile>>) -> Self {
-        self.audit = audit;
+        self.audit_file = audit;
         self
     }
 
-    /// Whether anybody keeps an audit log.
+    /// Whether anybody keeps an audit log: in a file, or where the sink sends it.
     pub fn audits(&self) -> bool {
-        self.audit.is_some()
+        self.audit_file.is_some() || self.audit_sink().is_some()
+    }
+
+    fn audit_sink(&self) -> Option<&Arc<dyn Sink>> {
+        self.sink.as_ref().filter(|sink| sink.wants_audit())
+    }
+
+    /// Writes a line of the audit log.
+    fn audit(&self, record: AuditRecord, span: Option<Span>) {
+        match (self.audit_sink(), &self.audit_file) {
+            (Some(sink), Some(file)) => {
+                sink.audit(record.clone(), span);
+                file.write(record);
+            }
+            (Some(sink), None) => sink.audit(record, span),
+            (None, Some(file)) => file.write(record),
+            (None, None) => {}
+        }
     }
 
     /// Whether anybody takes records of permitted exchanges.
@@ -104,7 +131,7 @@ impl Telemetry {
         if let Some(sink) = &self.sink {
             self.metrics.exported(sink.as_ref());
         }
-        if let Some(audit) = &self.audit {
+        if let Some(audit) = &self.audit_file {
             self.metrics.audited(audit);
         }
         self.metrics.text(now)

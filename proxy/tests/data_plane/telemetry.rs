@@ -345,6 +345,71 @@ async fn a_collector_that_takes_nothing_stops_no_traffic_and_what_is_dropped_is_
     drop(held);
 }
 
+/// The attribute of a log record, as text.
+fn attribute(log: &LogRecord, key: &str) -> String {
+    let found = log.attributes.iter().find(|attribute| attribute.key == key);
+    format!("{:?}", found.unwrap_or_else(|| panic!("{key} is missing: {log:?}")).value)
+}
+
+const AUDITED: &str = r#"
+SecAuditLogParts ABCEFHIJKZ
+SecRule ARGS "@rx attack" "id:100,phase:2,deny,status:403,t:none,t:lowercase,msg:'An attack',\
+    logdata:'Found %{MATCHED_VAR} in %{MATCHED_VAR_NAME}'"
+SecRule REQUEST_HEADERS:x-note "@rx header" "id:101,phase:1,pass,log,msg:'A header',logdata:'%{MATCHED_VAR}'"
+SecRule REQUEST_URI "@rx path" "id:102,phase:1,pass,log,msg:'A path',logdata:'%{MATCHED_VAR}'"
+"#;
+
+#[tokio::test]
+async fn the_audit_log_leaves_as_events_of_its_own_and_nothing_of_the_client_is_in_them() {
+    let origin = RawOrigin::start(OK).await;
+    let (exporter, task) = exporter(ExporterOptions::default());
+    let telemetry = Telemetry::new(&workload(), Some(OtlpSink::with_audit(exporter.clone(), false)), false);
+    let world = World { plane: Plane::new(workload(), None, telemetry), records: Arc::default() };
+    let mut policy = policy_to(origin.address, Protocol::Http);
+    crate::world::waf(&mut policy, AUDITED);
+    world.enforce(policy, "9");
+    let listener = world.listen("edge", edge(0));
+    let mut client = RawClient::connect(listener).await;
+    let body = "a=ATTACK+canary-matched&canary=canary-body";
+    let length = body.len();
+    let head = format!(
+        "POST /shop/canary-path?q=canary-query HTTP/1.1\r\nhost: a\r\ncookie: id=canary-cookie\r\n\
+         authorization: Bearer canary-token\r\nx-note: canary-header\r\ncontent-length: {length}\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\n{body}"
+    );
+    client.send(head).await;
+    assert_eq!(client.response().await.unwrap().0, 403);
+    client = RawClient::connect(listener).await;
+    client.send(get("/fine")).await;
+    assert_eq!(client.response().await.unwrap().0, 200);
+    let (address, mut got) = collector().await;
+    tokio::spawn(task.run(workload(), export::collector(address).unwrap()));
+    assert!(exporter.flush(PATIENCE).await);
+
+    let mut logs = Vec::new();
+    while let Ok(Got::Log(log)) = got.try_recv() {
+        logs.push(log);
+    }
+    let of = |name: &str| logs.iter().filter(|log| log.event_name == name).collect::<Vec<_>>();
+    let (audit, events) = (of("palisade.audit"), of("palisade.security_event"));
+    assert_eq!((audit.len(), events.len(), logs.len()), (1, 1, 2), "what is fine is in neither: {logs:?}");
+    let log = audit[0];
+    assert!(!format!("{log:?}").to_ascii_lowercase().contains("canary-"), "{log:?}");
+    let line = format!("{:?}", log.body).replace("\\\"", "\"");
+    for told in ["\"ABCEFHIJKZ\"", "\"target\":\"REQUEST_HEADERS:x-note\"", "\"path\":\"/…\"", "21 bytes"] {
+        assert!(line.contains(told), "{told}: {line}");
+    }
+    for (key, told) in [
+        ("palisade.waf.rules", "IntValue(100)"),
+        ("palisade.verdict", "deny"),
+        ("palisade.policy.version", "\"9\""),
+    ] {
+        assert!(attribute(log, key).contains(told), "{key}: {log:?}");
+    }
+    assert_eq!(attribute(log, "palisade.reference"), attribute(events[0], "palisade.reference"));
+    assert_eq!(exporter.dropped(), 0);
+}
+
 #[test]
 fn telemetry_leaves_in_plaintext_to_this_machine_only() {
     assert!(export::collector("127.0.0.1:4317".parse().unwrap()).is_some());

@@ -17,17 +17,21 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1 as otlp_metrics;
 use opentelemetry_proto::tonic::trace::v1 as otlp_trace;
 use palisade_model::RequestRecord;
+use palisade_model::audit::AuditRecord;
 use palisade_model::record::VerdictFacts;
 use prost::Message;
 use tokio::sync::mpsc;
 
 use crate::event::Event;
-use crate::limits::{EVENT_BYTES, EXPORT_SECONDS, QUEUE_BYTES, QUEUE_ITEMS};
+use crate::limits::{AUDIT_SHARE, EVENT_BYTES, EXPORT_SECONDS, QUEUE_BYTES, QUEUE_ITEMS};
 use crate::metrics::{Sample, SampleError};
 use crate::sampler::{Key, Sampler};
 use crate::trace::{TraceContext, span};
 
 pub use task::ExportTask;
+
+/// How often [`Exporter::flush`] looks: a batch takes about so long.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What became of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +150,8 @@ impl ByKind {
 /// Counters that queue and task share.
 #[derive(Debug, Default)]
 struct Counters {
+    /// Signals that were queued and are neither taken nor given up.
+    waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
     dropped: ByKind,
     undelivered: ByKind,
@@ -198,6 +204,22 @@ impl Exporter {
         }
     }
 
+    /// Queues a line of the audit log, which the policy redacted already, while no more than one [`AUDIT_SHARE`]th of the
+    /// queue is taken. Lines are not sampled.
+    pub fn audit(&self, record: AuditRecord, trace: Option<TraceContext>) -> Queued {
+        let items = QUEUE_ITEMS.saturating_sub(self.queue.capacity());
+        let bytes = self.counters.waiting_bytes.load(Ordering::Acquire);
+        let room = items < QUEUE_ITEMS / AUDIT_SHARE && bytes < QUEUE_BYTES / AUDIT_SHARE;
+        // Looked at first: a line that nobody will see is not written.
+        match room.then(|| crate::audit::fit(record, trace)).flatten() {
+            Some(log) => self.queue(Signal::Log(log)),
+            None => {
+                self.counters.dropped.add(Kind::Logs, 1);
+                Queued::Dropped
+            }
+        }
+    }
+
     /// Queues the span of one exchange, if its trace is sampled.
     pub fn span(&self, mut record: RequestRecord, context: &TraceContext, parent: Option<[u8; 8]>) -> Queued {
         if !self.options.unredacted {
@@ -233,13 +255,25 @@ impl Exporter {
         let kind = signal.kind();
         let bytes = signal.bytes();
         let waiting = &self.counters.waiting_bytes;
+        self.counters.waiting.fetch_add(1, Ordering::AcqRel);
         let fits = waiting.fetch_add(bytes, Ordering::AcqRel) + bytes <= QUEUE_BYTES;
         if fits && self.queue.try_send((signal, bytes)).is_ok() {
             return Queued::Yes;
         }
+        self.counters.waiting.fetch_sub(1, Ordering::AcqRel);
         waiting.fetch_sub(bytes, Ordering::AcqRel);
         self.counters.dropped.add(kind, 1);
         Queued::Dropped
+    }
+
+    /// Waits until what was queued is taken or given up, at most `patience`; whether it was. For the end of a process.
+    pub async fn flush(&self, patience: Duration) -> bool {
+        let empty = async {
+            while self.counters.waiting.load(Ordering::Acquire) > 0 {
+                tokio::time::sleep(FLUSH_INTERVAL).await;
+            }
+        };
+        tokio::time::timeout(patience, empty).await.is_ok()
     }
 
     /// Signals that were dropped because the queue was full (`palisade_telemetry_dropped_total`, cause `queue`).
@@ -337,6 +371,26 @@ mod tests {
         let mut small = record(1);
         small.request = None;
         assert_eq!(exporter.event(small, None, 0), Queued::Yes, "a small one still fits");
+    }
+
+    #[test]
+    fn audit_lines_leave_a_part_of_the_queue_to_everything_else() {
+        use crate::audit::tests::line;
+        let (lines, _task) = exporter(ExporterOptions::default());
+        for at in 0..QUEUE_ITEMS / AUDIT_SHARE {
+            assert_eq!(lines.audit(line(0), None), Queued::Yes, "{at}");
+        }
+        assert_eq!((lines.audit(line(0), None), lines.dropped()), (Queued::Dropped, 1), "over");
+        assert_eq!(lines.event(record(1), None, 0), Queued::Yes, "an event still fits");
+
+        let (lines, _task) = exporter(ExporterOptions::default());
+        let size = 128 * 1024;
+        let bytes = Signal::Log(crate::audit::fit(line(size), None).unwrap()).bytes();
+        for at in 0..(QUEUE_BYTES / AUDIT_SHARE).div_ceil(bytes) {
+            assert_eq!(lines.audit(line(size), None), Queued::Yes, "{at}");
+        }
+        assert_eq!((lines.audit(line(0), None), lines.dropped()), (Queued::Dropped, 1), "over in bytes");
+        assert_eq!(lines.event(record(1), None, 0), Queued::Yes);
     }
 
     #[test]

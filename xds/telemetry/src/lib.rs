@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod attribute;
+pub mod audit;
 pub mod event;
 pub mod exporter;
 mod exposition;

@@ -10,6 +10,11 @@ pub const BATCH_ITEMS: usize = 512;
 pub const METRIC_POINTS: usize = 1024;
 /// Bytes of one event: beyond it headers, then matches are left out. A sixteenth of what a receiver reads.
 pub const EVENT_BYTES: usize = 256 * 1024;
+/// Bytes of one line of the audit log: beyond it bodies, then files, headers and matches are left out. As an event.
+pub const AUDIT_BYTES: usize = EVENT_BYTES;
+/// Of the queue's items and bytes, the part that audit lines may fill: every exchange can be audited, and security
+/// events, spans and metrics keep the rest.
+pub const AUDIT_SHARE: usize = 2;
 /// Bytes of one text in an event; longer ones are cut at export and refused on receipt. A URI may have 8 KiB.
 pub const TEXT_BYTES: usize = 8 * 1024;
 /// Headers of one event. The data plane takes 128.

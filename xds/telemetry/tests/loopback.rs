@@ -162,6 +162,35 @@ async fn events_spans_and_metrics_arrive_and_are_filed_under_the_proven_workload
 }
 
 #[tokio::test]
+async fn a_flush_ends_when_all_is_taken_or_given_up_and_waits_no_longer_than_it_was_told() {
+    let moment = Duration::from_millis(20);
+    let (stuck, _task) = exporter(quick());
+    assert!(stuck.flush(moment).await, "nothing is queued");
+    stuck.event(record(1), None, 0);
+    assert!(!within(stuck.flush(moment)).await, "nobody sends");
+
+    let (address, mut got) = receiver(2).await;
+    let (taken, task) = exporter(quick());
+    for number in 0..100 {
+        taken.event(record(number), None, number * 1_000);
+    }
+    tokio::spawn(task.run(proven(), move || connect(address)));
+    assert!(taken.flush(Duration::from_secs(60)).await);
+    let mut events = 0;
+    while let Ok(Got::Events(_, more)) = got.try_recv() {
+        events += more.len();
+    }
+    assert_eq!((events, taken.exported()), (100, 100), "all had arrived when the flush ended");
+
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (lost, task) = exporter(quick());
+    lost.event(record(1), None, 0);
+    tokio::spawn(task.run(proven(), move || connect(nobody)));
+    assert!(lost.flush(Duration::from_secs(60)).await, "what is given up is not waited for");
+    assert_eq!(lost.undelivered(), 1);
+}
+
+#[tokio::test]
 async fn a_full_sink_is_tried_again_and_nothing_is_lost() {
     let (address, mut got) = receiver(3).await;
     let (exporter, task) = exporter(quick());

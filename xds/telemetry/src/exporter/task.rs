@@ -39,6 +39,7 @@ struct Batch {
     spans: Option<trace::ExportTraceServiceRequest>,
     metrics: Option<metrics::ExportMetricsServiceRequest>,
     counts: [u64; 3],
+    signals: usize,
 }
 
 impl Batch {
@@ -79,6 +80,7 @@ impl ExportTask {
                 tracing::warn!(error, items, "telemetry was not delivered and is dropped");
                 batch.left().into_iter().for_each(|(kind, count)| self.counters.undelivered.add(kind, count));
             }
+            self.counters.waiting.fetch_sub(batch.signals, Ordering::AcqRel);
         }
     }
 
@@ -125,6 +127,7 @@ impl ExportTask {
         let schema_url = String::new;
         Some(Batch {
             counts,
+            signals: items,
             logs: (!logs.is_empty()).then(|| logs::ExportLogsServiceRequest {
                 resource_logs: vec![ResourceLogs {
                     resource: resource(),
