@@ -31,6 +31,7 @@ pub mod drain;
 pub mod headers;
 pub mod http;
 pub mod inbound;
+pub mod judging;
 pub mod limits;
 pub mod listener;
 pub mod plane;

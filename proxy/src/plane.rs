@@ -8,6 +8,7 @@ use palisade_model::WorkloadId;
 
 use crate::certificates::Certificates;
 use crate::drain::Drain;
+use crate::judging::Judging;
 use crate::limits::Gauge;
 use crate::policy::Current;
 use crate::telemetry::Telemetry;
@@ -34,6 +35,8 @@ pub struct Plane {
     pub connections: Arc<Gauge>,
     /// Body bytes held over all requests.
     pub buffered: Arc<Gauge>,
+    /// Where long judgements run.
+    pub judging: Arc<Judging>,
 }
 
 impl Plane {
@@ -51,6 +54,7 @@ impl Plane {
             drain: Arc::default(),
             connections: Arc::default(),
             buffered: Arc::default(),
+            judging: Arc::default(),
         })
     }
 

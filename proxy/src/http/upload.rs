@@ -4,7 +4,6 @@
 //! verdict, so that a refused form is a broken request for the upstream; judging does not stop other requests.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -13,10 +12,11 @@ use http::HeaderMap;
 use http_body::Frame;
 use palisade_rules::Refused;
 use palisade_rules::upload::{Passage, Upload};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinSet};
 
 use super::BodyFault;
 use super::body::{Progress, Timed};
+use crate::judging::Judging;
 use crate::limits::Hold;
 
 type Judged = (Box<Upload>, Result<bool, Box<Refused>>);
@@ -29,7 +29,9 @@ pub struct UploadBody {
     progress: Arc<Progress>,
     /// None while it judges, and after the end.
     upload: Option<Box<Upload>>,
-    judging: Option<JoinHandle<Judged>>,
+    /// The judgement under way: at most one, and none when the body is dropped.
+    judging: JoinSet<Result<Judged, JoinError>>,
+    turns: Arc<Judging>,
     /// Permitted, to be sent next.
     permitted: VecDeque<Bytes>,
     /// Waiting for their verdict.
@@ -42,12 +44,19 @@ pub struct UploadBody {
 
 impl UploadBody {
     /// `first` is permitted; `upload` judges what follows.
-    pub fn new(first: VecDeque<Bytes>, timed: Timed, upload: Box<Upload>, hold: Option<Hold>) -> Self {
+    pub fn new(
+        first: VecDeque<Bytes>,
+        timed: Timed,
+        upload: Box<Upload>,
+        hold: Option<Hold>,
+        turns: Arc<Judging>,
+    ) -> Self {
         Self {
             progress: timed.progress().clone(),
             timed,
             upload: Some(upload),
-            judging: None,
+            judging: JoinSet::new(),
+            turns,
             permitted: first,
             held: VecDeque::new(),
             trailers: None,
@@ -62,10 +71,8 @@ impl UploadBody {
             if let Some(piece) = self.permitted.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
-            if let Some(judging) = &mut self.judging {
-                let judged = ready!(Pin::new(judging).poll(cx));
-                self.judging = None;
-                if let Err(fault) = self.judged(judged) {
+            if let Some(judged) = ready!(self.judging.poll_join_next(cx)) {
+                if let Err(fault) = self.judged(judged.and_then(|judged| judged)) {
                     return Poll::Ready(Some(Err(fault)));
                 }
                 continue;
@@ -112,14 +119,18 @@ impl UploadBody {
 
     fn judge(&mut self, complete: bool) {
         if let Some(mut upload) = self.upload.take() {
-            self.judging = Some(tokio::task::spawn_blocking(move || {
-                let verdict = upload.judge(complete);
-                (upload, verdict)
-            }));
+            let turns = self.turns.clone();
+            self.judging.spawn(async move {
+                let judge = move || {
+                    let verdict = upload.judge(complete);
+                    (upload, verdict)
+                };
+                turns.run(judge).await
+            });
         }
     }
 
-    fn judged(&mut self, judged: Result<Judged, tokio::task::JoinError>) -> Result<(), BodyFault> {
+    fn judged(&mut self, judged: Result<Judged, JoinError>) -> Result<(), BodyFault> {
         let (upload, verdict) = judged.map_err(|error| {
             tracing::error!(%error, "a form could not be judged");
             BodyFault::Refused

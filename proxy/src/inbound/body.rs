@@ -81,9 +81,9 @@ pub async fn gate(
             break;
         }
     }
-    let mut permit = judge(stage, pieces.bytes).await?;
+    let mut permit = judge(plane, stage, pieces.bytes).await?;
     if let Some(upload) = permit.take_upload() {
-        let body = UploadBody::new(pieces.pieces, body, upload, pieces.hold);
+        let body = UploadBody::new(pieces.pieces, body, upload, pieces.hold, plane.judging.clone());
         return Ok((permit, InBody::Upload(Box::new(body))));
     }
     let rest = (!body.progress().ended()).then_some(body);
@@ -91,11 +91,11 @@ pub async fn gate(
     Ok((permit, InBody::Held(Box::new(held))))
 }
 
-async fn judge(stage: Box<BodyStage>, bytes: usize) -> Result<Permit, Refusal> {
+async fn judge(plane: &Plane, stage: Box<BodyStage>, bytes: usize) -> Result<Permit, Refusal> {
     let verdict = if !stage.is_heavy(bytes) {
         stage.finish()
     } else {
-        match tokio::task::spawn_blocking(move || stage.finish()).await {
+        match plane.judging.run(move || stage.finish()).await {
             Ok(verdict) => verdict,
             Err(error) => {
                 // The judge broke: nothing was permitted.
@@ -146,7 +146,7 @@ pub async fn hold_response(
             Err(frame) => trailers = frame.into_trailers().ok(),
         }
     }
-    let (stage, verdict) = judge_response(stage, complete, pieces.bytes).await?;
+    let (stage, verdict) = judge_response(plane, stage, complete, pieces.bytes).await?;
     verdict.map_err(Refusal::Denied)?;
     let rest = (!complete).then_some(body);
     Ok((stage, OutBody::held(Held { pieces: pieces.pieces, rest, trailers, hold: pieces.hold })))
@@ -154,12 +154,17 @@ pub async fn hold_response(
 
 type Judged = (ResponseStage, Result<(), Box<Refused>>);
 
-async fn judge_response(mut stage: ResponseStage, complete: bool, bytes: usize) -> Result<Judged, Refusal> {
+async fn judge_response(
+    plane: &Plane,
+    mut stage: ResponseStage,
+    complete: bool,
+    bytes: usize,
+) -> Result<Judged, Refusal> {
     if !stage.is_heavy(bytes) {
         let verdict = stage.body(complete);
         return Ok((stage, verdict));
     }
-    let judged = tokio::task::spawn_blocking(move || {
+    let judged = plane.judging.run(move || {
         let verdict = stage.body(complete);
         (stage, verdict)
     });

@@ -12,6 +12,7 @@
 mod answers;
 mod bodies;
 mod edge;
+mod fairness;
 mod framing;
 mod http2;
 mod mesh;
