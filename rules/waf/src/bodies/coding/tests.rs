@@ -1,3 +1,5 @@
+//! Bodies that are packed: what is read, what is bounded, what is refused.
+
 use std::io::Write;
 
 use flate2::Compression;
