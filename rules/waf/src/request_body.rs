@@ -256,7 +256,7 @@ impl Transaction {
         let content_type =
             self.state.facts.request.headers.first(b"content-type").cloned().unwrap_or_default();
         let mut read = multipart::parse(&content_type, body, room.min(multipart::PARTS_LIMIT), complete);
-        self.body_error(read.error.map(|error| format!("multipart: {error}")));
+        self.body_error(read.error.map(|error| format!("Multipart parsing error: {error}")));
         // RFC 7578 §4.6: a field of this name declares the charset of all.
         let named = read.fields.iter().find(|(name, _)| name == b"_charset_");
         let charset = named.map_or(charset, |(_, value)| charset::named(value));
@@ -264,7 +264,7 @@ impl Transaction {
             && self.engine.settings.bodies.unknown_charsets == Unknown::Reject
         {
             self.body_error(Some(
-                "multipart: the charset of its fields is not one that is decoded".to_owned(),
+                "Multipart parsing error: the charset of its fields is not one that is decoded".to_owned(),
             ));
         }
         for (name, value) in &mut read.fields {

@@ -55,6 +55,41 @@ fn waf_90_a_body_over_the_limit_is_413_or_judged_by_its_first_part() {
 }
 
 #[test]
+fn waf_90_a_long_upload_passes_in_bounded_memory_and_everything_but_its_files_is_judged() {
+    const FIELDS: &str = "SecRule ARGS|FILES \"@contains attack\" \"id:3,phase:2,deny,status:403\"";
+    const HELD: usize = 64 * 1024;
+    let stage = Stage::with(Origin::ok(), |policy| with_waf(policy, FIELDS, HELD, "reject"));
+    let upload = |length: usize, last: &str| {
+        let part = |name: &str| format!("--b\r\ncontent-disposition: form-data; name={name}\r\n\r\n");
+        let mut body = format!("{}hello\r\n{}", part("note"), part("f; filename=a")).into_bytes();
+        body.resize(body.len() + length, b'x');
+        body.extend_from_slice(format!("\r\n{}{last}\r\n--b--\r\n", part("last")).as_bytes());
+        let length = body.len();
+        let head = format!("POST /good HTTP/1.1\r\nhost: shop.example\r\ncontent-length: {length}\r\n");
+        let kind = "content-type: multipart/form-data; boundary=b\r\n\r\n";
+        [head.as_bytes(), kind.as_bytes(), &body].concat()
+    };
+    // An attack behind a file: the upstream sees a broken request at most.
+    let mut client = Client::connect(stage.edge);
+    client.send(upload(300_000, "attack"));
+    assert_eq!(client.answer().unwrap().status, 403);
+    assert_eq!(stage.origin.count(), 0, "{:?}", stage.origin.requests().len());
+    assert!(!stage.origin.text().contains("attack"));
+    // A field that is as long as a file is none.
+    let long = "x".repeat(3 * HELD);
+    let mut client = Client::connect(stage.edge);
+    client.send(upload(300_000, &long));
+    assert_eq!(client.answer().unwrap().status, 413);
+    assert_eq!(stage.origin.count(), 0);
+    stage.serves_others();
+    let before = stage.memory();
+    let seen = stage.forwards("50 MiB", upload(50 << 20, "fine"));
+    assert!(seen.body.len() > 50 << 20 && seen.body.ends_with(b"fine\r\n--b--\r\n"));
+    let grown = stage.memory().saturating_sub(before);
+    assert!(grown < 32 << 20, "{grown} bytes more for an upload of 50 MiB");
+}
+
+#[test]
 fn waf_94_deep_json_and_duplicate_keys_are_refused_or_seen_whole() {
     let stage = Stage::with(Origin::ok(), |policy| with_waf(policy, RULES, 512 * 1024, "reject"));
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));

@@ -263,11 +263,15 @@ fn header_line(headers: &mut Vec<Vec<u8>>, text: &[u8], flags: &mut Flags) -> Re
         header.extend_from_slice(text.trim_ascii_start());
     } else {
         let name = text.split(|&byte| byte == b':').next().unwrap_or_default();
-        if name.len() == text.len()
-            || name.is_empty()
-            || !name.iter().all(|byte| disposition::is_token(*byte))
-        {
-            return Err("a part has a malformed header");
+        // CRS expects these words in REQBODY_ERROR_MSG: they are ModSecurity's.
+        if name.len() == text.len() {
+            return Err("Multipart: Invalid part header (colon missing)");
+        }
+        if name.is_empty() {
+            return Err("Multipart: Invalid part header (header name missing)");
+        }
+        if !name.iter().all(|byte| disposition::is_token(*byte)) {
+            return Err("Multipart: Invalid part header (contains invalid character)");
         }
         let same = |header: &Vec<u8>| {
             header.get(..=name.len()).is_some_and(|start| {
