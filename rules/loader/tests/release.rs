@@ -240,11 +240,13 @@ fn links_in_a_directory_lead_nowhere_else() {
 
 #[test]
 fn the_core_rule_set_says_its_version() {
-    let Some(directory) = std::env::var_os("PALISADE_CRS") else {
-        println!("skipped: set PALISADE_CRS to a release of the Core Rule Set");
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/crs");
+    let directory = std::env::var_os("PALISADE_CRS").map_or_else(|| beside.into(), std::path::PathBuf::from);
+    if !directory.join("rules").is_dir() {
+        println!("skipped: no Core Rule Set at {} (set PALISADE_CRS)", directory.display());
         return;
-    };
-    let release = read(Path::new(&directory), None, metadata()).unwrap();
+    }
+    let release = read(&directory, None, metadata()).unwrap();
     assert!(
         release.version.as_deref().is_some_and(|version| version.starts_with("OWASP_CRS/4.")),
         "{:?}",

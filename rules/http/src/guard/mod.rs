@@ -41,8 +41,8 @@ pub struct Progress {
 pub enum Event {
     /// A complete head; its bytes are the last of those that pass now.
     Head(Box<RawHead>),
-    /// A complete head whose target had bytes that must be escaped (see [`crate::target`]): in the place of what is
-    /// discarded now, these bytes are to be handed on.
+    /// A complete head whose target had bytes that must be escaped: in the place of what is discarded now, these bytes
+    /// are to be handed on.
     Escaped(Box<RawHead>, Vec<u8>),
     /// Nothing more may be passed on. Answer when the earlier exchanges of the connection are answered, then close.
     Refuse(Malformed),

@@ -70,12 +70,6 @@ pub(super) fn action(kind: &ActionKind) -> Option<(&'static str, &'static str)> 
     }
     let name = kind.name();
     let why = match name {
-        A::Accuracy | A::Maturity => "a description, shown nowhere",
-        A::SanitiseArg
-        | A::SanitiseMatched
-        | A::SanitiseMatchedBytes
-        | A::SanitiseRequestHeader
-        | A::SanitiseResponseHeader => "matched bytes are redacted in every log by the proxy's settings",
         A::Xmlns => "the two paths of XML name no namespace",
         _ => return None,
     };
