@@ -101,6 +101,8 @@ closed! {
         Reset => "upstream_reset", Way::Response(StatusCode::BAD_GATEWAY);
         /// The upstream broke the exchange off after bytes of its answer had left.
         Truncated => "upstream_truncated", Way::Reset;
+        /// The upstream's answer stalled after bytes of it had left.
+        Stalled => "upstream_stalled", Way::Reset;
         /// A request that asks for an upgrade was routed to an upstream that cannot do it.
         NoUpgrade => "upstream_no_upgrade", Way::Response(StatusCode::NOT_IMPLEMENTED);
     }

@@ -43,6 +43,17 @@ impl Hold {
         self.amount += more;
         true
     }
+
+    /// Holds `amount` from now on: gives back what is not held any more, or takes what is missing, unless the sum of
+    /// all would pass `bound`.
+    pub fn set(&mut self, amount: usize, bound: usize) -> bool {
+        if let Some(less) = self.amount.checked_sub(amount) {
+            self.gauge.used.fetch_sub(less, Ordering::Relaxed);
+            self.amount = amount;
+            return true;
+        }
+        self.grow(amount - self.amount, bound)
+    }
 }
 
 impl Drop for Hold {
@@ -62,6 +73,9 @@ mod tests {
         assert!(hold.grow(1, 10), "at the bound");
         assert!(!hold.grow(1, 10), "over the bound");
         assert!(gauge.take(1, 10).is_none());
+        assert!(hold.set(3, 10) && gauge.used() == 3, "less is always had");
+        assert!(!hold.set(11, 10) && gauge.used() == 3, "over the bound nothing changes");
+        assert!(hold.set(10, 10) && gauge.used() == 10);
         drop(hold);
         assert_eq!(gauge.used(), 0);
         assert!(gauge.take(10, 10).is_some());

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::request::route;
 use crate::stages::{self, Stage};
-use crate::{Destination, Engine, Exchange, Judgement, Snapshot, Step};
+use crate::{Destination, Engine, Exchange, Feed, Judgement, Snapshot, Step};
 
 /// The answer to "what would happen, and why".
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -90,7 +90,9 @@ pub fn request(
     let route = route(engine, connection, &head);
     let step = match snapshot.request(connection, head, kind, exchange) {
         Step::NeedBody(mut stage) => {
-            stage.feed(body);
+            if stage.feed(body) == Feed::Look {
+                stage.look();
+            }
             stage.finish()
         }
         Step::Forward(permit) => Ok(permit),

@@ -110,6 +110,42 @@ impl Judgement {
     }
 }
 
+/// What was found in a long form after its first part had left. It is of the whole form, phases 1 and 2.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The WAF rules that matched.
+    pub matches: Vec<RuleMatch>,
+    /// What the audit log is told of them.
+    pub audit: AuditTrail,
+}
+
+/// The phase that judges a request's body.
+const REQUEST_BODY: u8 = 2;
+
+impl Judgement {
+    /// Puts what the whole form came to in the place of what its first part came to.
+    pub fn replace_request(&mut self, found: Found) {
+        let later = self.matches.drain(..).filter(|found| found.phase > REQUEST_BODY);
+        self.matches = found.matches.into_iter().chain(later.collect::<Vec<_>>()).collect();
+        let Some(audit) = &mut self.audit else { return };
+        let later = audit.matches.drain(..).filter(|found| found.phase > REQUEST_BODY);
+        audit.matches = found.audit.matches.into_iter().chain(later.collect::<Vec<_>>()).collect();
+        for (name, score) in found.audit.scores {
+            match audit.scores.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = score.max(*known),
+                None => audit.scores.push((name, score)),
+            }
+        }
+        audit.files = found.audit.files;
+        if audit.show != found.audit.show {
+            // A rule sanitised something in the rest: nothing of this exchange is shown.
+            audit.show = found.audit.show;
+            (audit.request_body, audit.form, audit.response_body) = (None, None, None);
+            audit.matches.retain(|found| found.phase <= REQUEST_BODY);
+        }
+    }
+}
+
 /// A refusal with what is known about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refused {

@@ -19,6 +19,9 @@ use crate::{Destination, Judgement, Permit, Refused, ResponseStage, Snapshot};
 /// hand-over a few microseconds. A packed body may come to any size.
 pub const HEAVY_BYTES: usize = 16 * 1024;
 
+/// How often a form is looked at, at most, while it grows by its limit: a look reads it from its beginning.
+pub const LOOKS: usize = 8;
+
 /// What a pure engine cannot know of an exchange.
 #[derive(Clone, Debug)]
 pub struct Exchange {
@@ -52,6 +55,8 @@ pub enum Feed {
     Enough,
     /// The limit is passed and the policy says reject: call `finish`, which refuses.
     TooLong,
+    /// The limit is passed and it may be in a file's bytes: call `look`, which takes as long as the body is.
+    Look,
 }
 
 /// The judge of a request body. Nothing may reach the upstream before `finish` gave a permit.
@@ -70,6 +75,8 @@ pub struct BodyStage {
     origin: Option<Box<Origin>>,
     /// The mark between the parts of a form that goes on.
     goes_on: Option<Vec<u8>>,
+    /// Bytes from which on the form is looked at.
+    look_at: usize,
 }
 
 /// Judges a head, stage by stage.
@@ -164,6 +171,7 @@ fn judge_content(
             over: declared_over && limit.over == OverLimit::Reject,
             origin,
             goes_on: None,
+            look_at: limit.max_bytes,
         };
         if stage.over {
             // A declared length over the limit is refused before a byte of it is read.
@@ -224,13 +232,16 @@ impl BodyStage {
         }
     }
 
-    /// Feeds the next piece of a form: over the limit the form may go on if that is in a file's bytes.
+    /// Feeds the next piece of a form: over the limit it may go on if that is in a file's bytes. A form is looked at
+    /// [`LOOKS`] times and no oftener, since pieces may be single bytes.
     fn feed_form(&mut self, bytes: &[u8]) -> Feed {
         self.transaction.request_body_feed(bytes);
         self.fed += bytes.len();
-        if self.fed <= self.limit.max_bytes {
-            return Feed::More;
-        }
+        if self.fed > self.look_at { Feed::Look } else { Feed::More }
+    }
+
+    /// Looks at a form that is longer than the limit.
+    pub fn look(&mut self) -> Feed {
         if let (Some(mark), Some(open)) = (self.transaction.upload_mark(), self.transaction.open_upload())
             && open >= mark.len()
         {
@@ -239,7 +250,10 @@ impl BodyStage {
             return Feed::Enough;
         }
         match self.limit.over {
-            _ if self.fed <= 2 * self.limit.max_bytes && self.transaction.has_file() => Feed::More,
+            _ if self.fed <= 2 * self.limit.max_bytes && self.transaction.has_file() => {
+                self.look_at = self.fed + self.limit.max_bytes / LOOKS;
+                Feed::More
+            }
             OverLimit::InspectPrefix => {
                 self.judgement.inspection = Inspection::Prefix { bytes: self.fed as u64 };
                 Feed::Enough
@@ -273,6 +287,10 @@ impl BodyStage {
                 self.judgement,
                 Reason::WafRequest,
             ));
+        }
+        if complete && self.transaction.request_body_is_cut() {
+            // It unpacked to more than the limit.
+            self.judgement.inspection = Inspection::Prefix { bytes: self.fed as u64 };
         }
         let upload = match (self.goes_on, self.origin, form) {
             (Some(mark), Some(origin), Some(form)) => {

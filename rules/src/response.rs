@@ -53,6 +53,11 @@ impl ResponseStage {
         Self { judge: Some(Box::new(Judge { transaction, waf, fed: 0, limit, over: false })), judgement }
     }
 
+    /// Whether a response has no end to wait for, and may be silent for long: gRPC and event streams.
+    pub fn is_stream(head: &ResponseHead) -> bool {
+        streams(head).is_some()
+    }
+
     /// Judges the response head (WAF phase 3; phase 4 too if the body is not held, since its rules also look at head
     /// and score). On a refusal the stage is spent.
     pub fn head(&mut self, head: &ResponseHead) -> Result<ResponseBody, Box<Refused>> {
@@ -75,8 +80,14 @@ impl ResponseStage {
         if let Some(why) = streaming {
             self.judgement.response_inspection = Inspection::Uninspected { why: why.to_owned() };
         }
-        let wanted = judge.waf.response_limit().is_some() && judge.transaction.wants_response_body();
-        let hold = wanted && streaming.is_none();
+        let unread = judge.transaction.response_body_uninspected();
+        let inspects = judge.waf.response_limit().is_some();
+        let hold = inspects && streaming.is_none() && unread.is_none();
+        if let (Some(why), None, true) = (unread, streaming, inspects)
+            && judge.transaction.response_has_body()
+        {
+            self.judgement.response_inspection = Inspection::Uninspected { why: why.to_owned() };
+        }
         if interruption.is_none() && !hold {
             interruption = judge.transaction.response_body(true);
         }
@@ -138,9 +149,11 @@ impl ResponseStage {
             }));
         }
         let bytes = judge.fed as u64;
+        let interruption = judge.transaction.response_body(complete);
+        let whole = complete && !judge.transaction.response_body_is_cut();
         self.judgement.response_inspection =
-            if complete { Inspection::Full { bytes } } else { Inspection::Prefix { bytes } };
-        if let Some(interruption) = judge.transaction.response_body(complete) {
+            if whole { Inspection::Full { bytes } } else { Inspection::Prefix { bytes } };
+        if let Some(interruption) = interruption {
             let Judge { transaction, waf, .. } = *judge;
             return Err(refused(
                 &waf,

@@ -9,8 +9,8 @@ use palisade_model::{Connection, Denial, Reason, RequestHead};
 use palisade_waf::Transaction;
 
 use crate::engine::Waf;
-use crate::request::refused;
-use crate::{Answer, Exchange, Judgement, Refused};
+use crate::request::{LOOKS, refused};
+use crate::{Answer, Exchange, Found, Judgement, Refused};
 
 /// How often one form is judged before its end. Each time another file begins that is longer than the limit.
 pub const ROUNDS: usize = 8;
@@ -51,10 +51,14 @@ pub struct Upload {
     carry: Vec<u8>,
     /// Bytes on hold; 0 while a file passes.
     held: usize,
+    /// Bytes on hold from which on they are judged.
+    judge_at: usize,
     seen: u64,
     rounds: usize,
     /// The policy inspects the first part, and that was it.
     over: bool,
+    /// What the last judgement found.
+    found: Option<Found>,
 }
 
 impl Upload {
@@ -78,9 +82,11 @@ impl Upload {
             form,
             carry: Vec::new(),
             held: 0,
+            judge_at: limit.max_bytes,
             seen,
             rounds: 0,
             over: false,
+            found: None,
         };
         upload.pass_on();
         upload
@@ -91,6 +97,7 @@ impl Upload {
         let at = self.form.len().saturating_sub(self.mark.len() - 1);
         self.carry = self.form.split_off(at);
         self.held = 0;
+        self.judge_at = self.limit.max_bytes;
     }
 
     /// Takes the next piece, in order.
@@ -120,10 +127,11 @@ impl Upload {
                 }
             }
         }
-        if self.held <= self.limit.max_bytes {
+        if self.held <= self.judge_at {
             return Passage::Hold;
         }
-        if self.held > 2 * self.limit.max_bytes || self.rounds == ROUNDS {
+        // The last judgement was of more than twice the limit, and it was no file's bytes that came.
+        if self.judge_at > 2 * self.limit.max_bytes || self.rounds == ROUNDS {
             return self.end(Passage::TooLong);
         }
         Passage::Judge
@@ -153,6 +161,8 @@ impl Upload {
         transaction.request_body_feed(&self.form);
         let open = transaction.open_upload().is_some_and(|bytes| bytes >= self.mark.len());
         if interruption.is_none() && !complete && !open && !self.over {
+            // Pieces may be single bytes: not every one of them is worth reading the form again.
+            self.judge_at = self.held + self.limit.max_bytes / LOOKS;
             return Ok(false);
         }
         self.rounds += 1;
@@ -161,8 +171,20 @@ impl Upload {
             let judgement = self.judgement.clone();
             return Err(refused(&self.waf, interruption, transaction, judgement, Reason::WafRequest));
         }
+        self.found =
+            Some(Found { matches: transaction.matches().to_vec(), audit: transaction.audit_trail() });
         self.pass_on();
         Ok(true)
+    }
+
+    /// What the last judgement found in the form so far, where it refused nothing.
+    pub fn take_found(&mut self) -> Option<Found> {
+        self.found.take()
+    }
+
+    /// Bytes that are kept to be judged again.
+    pub fn kept(&self) -> usize {
+        self.form.len() + self.carry.len()
     }
 
     /// The refusal of a form that is too long.

@@ -15,7 +15,9 @@ use palisade_model::{
     WorkloadId,
 };
 use palisade_rules::upload::{Passage, ROUNDS};
-use palisade_rules::{Engine, Exchange, Feed, Refused, ResponseBody, ResponseStage, Snapshot, Step};
+use palisade_rules::{
+    BodyStage, Engine, Exchange, Feed, LOOKS, Refused, ResponseBody, ResponseStage, Snapshot, Step,
+};
 use serde_json::{Value, json};
 
 const RULES: &str = "SecRule ARGS|REQUEST_BODY|XML:/* \"@contains attack\" \"id:1,phase:2,deny\"\n\
@@ -61,6 +63,14 @@ fn head(headers: &[(&'static str, &str)], version: Version) -> RequestHead {
     }
 }
 
+/// Feeds a piece, and looks where a look is due.
+fn fed(stage: &mut BodyStage, piece: &[u8]) -> Feed {
+    match stage.feed(piece) {
+        Feed::Look => stage.look(),
+        feed => feed,
+    }
+}
+
 fn judge(snapshot: &Snapshot, head: RequestHead, body: &[u8]) -> Result<ResponseStage, Box<Refused>> {
     let connection = Connection {
         listener: "in".into(),
@@ -78,7 +88,7 @@ fn judge(snapshot: &Snapshot, head: RequestHead, body: &[u8]) -> Result<Response
         Step::Forward(permit) => Ok(permit.into_exchange().2),
         Step::NeedBody(mut stage) => {
             for piece in body.chunks(7) {
-                if stage.feed(piece) != Feed::More {
+                if fed(&mut stage, piece) != Feed::More {
                     break;
                 }
             }
@@ -267,7 +277,9 @@ fn a_packed_response_is_judged_by_what_it_unpacks_to() {
     assert_eq!(packed("gzip", &gzip(&vec![b'x'; 5000])), Err(502), "more than the policy inspects");
     let prefix = snapshot(json!({}), 2000, "inspectPrefix");
     let headers = [("content-type", "text/html"), ("content-encoding", "gzip")];
-    assert!(answer(&prefix, &headers, &gzip(&vec![b'x'; 5000])).is_ok());
+    let long = gzip(&vec![b'x'; 5000]);
+    let seen = Inspection::Prefix { bytes: long.len() as u64 };
+    assert_eq!(answer(&prefix, &headers, &long), Ok(seen), "it came whole and was not seen whole");
     assert_eq!(
         answer(&prefix, &headers, &gzip(&[b"secret ".as_slice(), &vec![b'x'; 5000]].concat())),
         Err(403)
@@ -283,7 +295,7 @@ fn event_streams_pass_unread_where_the_policy_permits_it_and_the_record_says_so(
     assert_eq!(answer(&refuse, &headers, b""), Err(502));
     assert_eq!(
         answer(&refuse, &[("content-type", "image/png")], b"x"),
-        Ok(Inspection::None),
+        Ok(Inspection::Uninspected { why: "its content type is not inspected".to_owned() }),
         "not inspected at all"
     );
 }
@@ -322,7 +334,7 @@ fn upload(snapshot: &Snapshot, body: &[u8], piece: usize) -> (usize, Option<u16>
     let mut sent = 0;
     for piece in pieces.by_ref() {
         sent += piece.len();
-        if stage.feed(piece) != Feed::More {
+        if fed(&mut stage, piece) != Feed::More {
             break;
         }
     }
@@ -393,4 +405,61 @@ fn a_form_is_judged_so_many_times_and_no_more() {
     let few: String = (0..ROUNDS).map(|_| format!("{}{}", part("f; filename=a"), "x".repeat(3000))).collect();
     let body = format!("{few}\r\n--b--\r\n").as_bytes()[2..].to_vec();
     assert_eq!(upload(&defaults(), &body, 100).1, None);
+}
+
+#[test]
+fn a_form_over_its_limit_is_read_again_only_so_often_though_it_comes_byte_by_byte() {
+    let connection = Connection {
+        listener: "in".into(),
+        direction: Direction::Inbound,
+        peer: "192.0.2.9:40000".parse().unwrap(),
+        client: "192.0.2.9:40000".parse().unwrap(),
+        local: "192.0.2.1:8080".parse().unwrap(),
+        principal: None,
+        sni: None,
+        tls: false,
+    };
+    let part = |name: &str| format!("\r\n--b\r\ncontent-disposition: form-data; name={name}\r\n\r\n");
+    let exchange = Exchange { reference: "reference".into(), time_ms: 0 };
+    let head = head(&[("content-type", "multipart/form-data; boundary=b")], Version::HTTP_11);
+    let snapshot = defaults();
+    let step = snapshot.request(&connection, head, BodyKind::Unknown, exchange);
+    let Step::NeedBody(mut stage) = step else { panic!("{step:?}") };
+    // A small file, then a field that is longer than all that may be held.
+    let body = format!("{}x{}{}", &part("f; filename=a")[2..], part("a"), "y".repeat(5000));
+    let mut looks = 0;
+    let last = body.as_bytes().chunks(1).find_map(|byte| match stage.feed(byte) {
+        Feed::Look => {
+            looks += 1;
+            Some(stage.look()).filter(|feed| *feed != Feed::More)
+        }
+        _ => None,
+    });
+    assert_eq!(last, Some(Feed::TooLong));
+    assert!(looks <= LOOKS + 1, "{looks}");
+    // The same behind a file that passed.
+    let long = form([5000, 10], "b", "").len() - "\r\n--b--\r\n".len();
+    let form = form([5000, 10], "b", &"y".repeat(5000));
+    let exchange = Exchange { reference: "reference".into(), time_ms: 0 };
+    let head = self::head(&[("content-type", "multipart/form-data; boundary=b")], Version::HTTP_11);
+    let Step::NeedBody(mut stage) = snapshot.request(&connection, head, BodyKind::Unknown, exchange) else {
+        panic!("not held")
+    };
+    assert_eq!(fed(&mut stage, &form[..3000]), Feed::Enough);
+    let mut upload = stage.finish().unwrap().take_upload().unwrap();
+    let mut judged = 0;
+    for (at, byte) in form[3000..].chunks(1).enumerate() {
+        match upload.feed(byte) {
+            Passage::Judge => {
+                judged += 1;
+                assert!(!upload.judge(false).unwrap(), "no file comes");
+            }
+            Passage::TooLong => {
+                assert!(at + 3000 > long + 2000, "not before it is too long: {at}");
+                break;
+            }
+            Passage::Pass | Passage::Hold => {}
+        }
+    }
+    assert!((1..=LOOKS + 2).contains(&judged), "{judged}");
 }

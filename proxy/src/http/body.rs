@@ -17,9 +17,10 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use palisade_http::HeadLimits;
-use palisade_rules::Refused;
-use tokio::time::Sleep;
+use palisade_rules::Found;
 
+use crate::deny::Refusal;
+use crate::http::stall::Stall;
 use crate::http::upload::UploadBody;
 use crate::limits::Hold;
 use crate::telemetry::Ending;
@@ -36,8 +37,8 @@ pub enum BodyFault {
     /// A request's trailers that may not be sent on (HTTP/2; the guard reads those of HTTP/1).
     #[error("trailers: {0}")]
     Trailers(palisade_http::Malformed),
-    /// The policy refused it after bytes had left.
-    #[error("refused by policy")]
+    /// It was refused after bytes had left.
+    #[error("refused after bytes had left")]
     Refused,
 }
 
@@ -48,7 +49,8 @@ pub struct Progress {
     ended: AtomicBool,
     timed_out: AtomicBool,
     broken: AtomicBool,
-    refused: Mutex<Option<Box<Refused>>>,
+    refused: Mutex<Option<Refusal>>,
+    found: Mutex<Option<Found>>,
 }
 
 impl Progress {
@@ -72,15 +74,25 @@ impl Progress {
         self.broken.load(Ordering::Acquire)
     }
 
-    /// The policy refused it after its first part had left.
-    pub fn refuse(&self, refused: Box<Refused>) {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
+    /// It was refused after its first part had left.
+    pub fn refuse(&self, refusal: Refusal) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
         self.ended.store(true, Ordering::Release);
     }
 
-    /// Why the policy refused it, once.
-    pub fn take_refused(&self) -> Option<Box<Refused>> {
+    /// Why it was refused, once.
+    pub fn take_refused(&self) -> Option<Refusal> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What was found in it after its first part had left. The last word counts.
+    pub fn note_found(&self, found: Found) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+    }
+
+    /// The last word on it, once.
+    pub fn take_found(&self) -> Option<Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn count(&self, bytes: usize) {
@@ -92,15 +104,14 @@ impl Progress {
 #[derive(Debug)]
 pub struct Timed {
     incoming: Incoming,
-    limit: Option<Duration>,
-    stall: Option<Pin<Box<Sleep>>>,
+    stall: Stall,
     progress: Arc<Progress>,
 }
 
 impl Timed {
     /// Takes a body; no piece may take longer than `limit`, if there is one.
     pub fn new(incoming: Incoming, limit: Option<Duration>, progress: Arc<Progress>) -> Self {
-        Self { incoming, limit, stall: None, progress }
+        Self { incoming, stall: Stall::new(limit), progress }
     }
 
     /// What is known of it.
@@ -111,36 +122,26 @@ impl Timed {
     /// The next piece.
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        match polled {
-            Poll::Ready(piece) => {
-                self.stall = None;
-                let piece = piece.map(|result| result.map_err(BodyFault::Broken).and_then(checked_trailers));
-                match &piece {
-                    Some(Ok(frame)) => {
-                        self.progress.count(frame.data_ref().map_or(0, Bytes::len));
-                        if self.incoming.is_end_stream() {
-                            self.progress.ended.store(true, Ordering::Release);
-                        }
-                    }
-                    Some(Err(_)) => {
-                        self.progress.broken.store(true, Ordering::Release);
-                        self.progress.ended.store(true, Ordering::Release);
-                    }
-                    None => self.progress.ended.store(true, Ordering::Release),
-                }
-                Poll::Ready(piece)
-            }
-            Poll::Pending => {
-                let Some(limit) = self.limit else { return Poll::Pending };
-                let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-                if stall.as_mut().poll(cx).is_ready() {
-                    self.progress.timed_out.store(true, Ordering::Release);
+        let Some(piece) = std::task::ready!(self.stall.watch(cx, polled)) else {
+            self.progress.timed_out.store(true, Ordering::Release);
+            self.progress.ended.store(true, Ordering::Release);
+            return Poll::Ready(Some(Err(BodyFault::Timeout)));
+        };
+        let piece = piece.map(|result| result.map_err(BodyFault::Broken).and_then(checked_trailers));
+        match &piece {
+            Some(Ok(frame)) => {
+                self.progress.count(frame.data_ref().map_or(0, Bytes::len));
+                if self.incoming.is_end_stream() {
                     self.progress.ended.store(true, Ordering::Release);
-                    return Poll::Ready(Some(Err(BodyFault::Timeout)));
                 }
-                Poll::Pending
             }
+            Some(Err(_)) => {
+                self.progress.broken.store(true, Ordering::Release);
+                self.progress.ended.store(true, Ordering::Release);
+            }
+            None => self.progress.ended.store(true, Ordering::Release),
         }
+        Poll::Ready(piece)
     }
 }
 
@@ -241,11 +242,39 @@ impl Body for InBody {
     }
 }
 
+/// An upstream's body with a limit on how long it may stall.
+#[derive(Debug)]
+pub struct FromUpstream {
+    incoming: Incoming,
+    stall: Stall,
+}
+
+impl FromUpstream {
+    /// Takes a body; once it is streamed no piece may take longer than `limit`, if there is one.
+    pub fn new(incoming: Incoming, limit: Option<Duration>) -> Self {
+        Self { incoming, stall: Stall::new(limit) }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let Some(piece) = std::task::ready!(self.stall.watch(cx, polled)) else {
+            return Poll::Ready(Some(Err(BodyFault::Timeout)));
+        };
+        Poll::Ready(piece.map(|result| {
+            let mut frame = result.map_err(BodyFault::Broken)?;
+            if let Some(trailers) = frame.trailers_mut() {
+                palisade_http::response::trailers(trailers);
+            }
+            Ok(frame)
+        }))
+    }
+}
+
 #[derive(Debug)]
 enum Source {
     Text(Bytes),
-    Upstream(Incoming),
-    Held(Box<Held<Incoming>>),
+    Upstream(FromUpstream),
+    Held(Box<Held<FromUpstream>>),
     Done,
 }
 
@@ -268,12 +297,12 @@ impl OutBody {
     }
 
     /// The upstream's body as it comes.
-    pub fn upstream(incoming: Incoming) -> Self {
-        Self { source: Source::Upstream(incoming), ending: None }
+    pub fn upstream(body: FromUpstream) -> Self {
+        Self { source: Source::Upstream(body), ending: None }
     }
 
     /// The upstream's body, its first part held.
-    pub fn held(held: Held<Incoming>) -> Self {
+    pub fn held(held: Held<FromUpstream>) -> Self {
         Self { source: Source::Held(Box::new(held)), ending: None }
     }
 
@@ -301,13 +330,13 @@ impl OutBody {
                 self.source = Source::Done;
                 Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text))))
             }
-            Source::Upstream(incoming) => poll_incoming(incoming, cx),
+            Source::Upstream(body) => body.poll_piece(cx),
             Source::Held(held) => {
                 if let Some(frame) = held.pop() {
                     return Poll::Ready(Some(Ok(frame)));
                 }
                 match &mut held.rest {
-                    Some(rest) => poll_incoming(rest, cx),
+                    Some(rest) => rest.poll_piece(cx),
                     None => Poll::Ready(None),
                 }
             }
@@ -321,20 +350,6 @@ fn checked_trailers(mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyFault> 
         palisade_http::head::trailers(trailers, &HeadLimits::default()).map_err(BodyFault::Trailers)?;
     }
     Ok(frame)
-}
-
-fn poll_incoming(
-    incoming: &mut Incoming,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-    let polled = std::task::ready!(Pin::new(incoming).poll_frame(cx));
-    Poll::Ready(polled.map(|result| {
-        let mut frame = result.map_err(BodyFault::Broken)?;
-        if let Some(trailers) = frame.trailers_mut() {
-            palisade_http::response::trailers(trailers);
-        }
-        Ok(frame)
-    }))
 }
 
 impl Body for OutBody {
@@ -370,7 +385,7 @@ impl Body for OutBody {
         match &self.source {
             Source::Done => true,
             Source::Text(text) => text.is_empty(),
-            Source::Upstream(incoming) => incoming.is_end_stream(),
+            Source::Upstream(body) => body.incoming.is_end_stream(),
             Source::Held(held) => held.is_empty(),
         }
     }
@@ -379,7 +394,7 @@ impl Body for OutBody {
         match &self.source {
             Source::Done => SizeHint::with_exact(0),
             Source::Text(text) => SizeHint::with_exact(text.len() as u64),
-            Source::Upstream(incoming) => incoming.size_hint(),
+            Source::Upstream(body) => body.incoming.size_hint(),
             Source::Held(held) => held.exact().map_or_else(SizeHint::new, SizeHint::with_exact),
         }
     }

@@ -5,6 +5,7 @@
 pub mod body;
 pub mod guarded_io;
 pub mod serve;
+pub mod stall;
 pub mod upload;
 
 pub use body::{BodyFault, InBody, OutBody};

@@ -1,7 +1,8 @@
 //! A form with long files on its way to the upstream: the files pass, everything else waits for its verdict.
 //!
 //! Promises: what the judge holds is not sent before it is permitted; the end of the form is never sent before the last
-//! verdict, so that a refused form is a broken request for the upstream; judging does not stop other requests.
+//! verdict, so that a refused form is a broken request for the upstream; judging does not stop other requests. What is
+//! held, by the judge too, counts in the process's budget as long as it is held.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::BodyFault;
 use super::body::{Progress, Timed};
+use crate::deny::{Limit, Refusal};
 use crate::judging::Judging;
 use crate::limits::Hold;
 
@@ -36,10 +38,22 @@ pub struct UploadBody {
     permitted: VecDeque<Bytes>,
     /// Waiting for their verdict.
     held: VecDeque<Bytes>,
+    /// Bytes of both.
+    waiting: usize,
+    /// Bytes that the judge keeps.
+    kept: usize,
     trailers: Option<HeaderMap>,
     ended: bool,
-    /// The budget's share, given back at the end.
-    _hold: Option<Hold>,
+    budget: Budget,
+}
+
+/// A share of the bytes that the process may hold.
+#[derive(Debug)]
+pub struct Budget {
+    /// What is held of it.
+    pub hold: Hold,
+    /// What all may hold.
+    pub bound: usize,
 }
 
 impl UploadBody {
@@ -48,10 +62,12 @@ impl UploadBody {
         first: VecDeque<Bytes>,
         timed: Timed,
         upload: Box<Upload>,
-        hold: Option<Hold>,
+        budget: Budget,
         turns: Arc<Judging>,
     ) -> Self {
         Self {
+            waiting: first.iter().map(Bytes::len).sum(),
+            kept: 0,
             progress: timed.progress().clone(),
             timed,
             upload: Some(upload),
@@ -61,7 +77,7 @@ impl UploadBody {
             held: VecDeque::new(),
             trailers: None,
             ended: false,
-            _hold: hold,
+            budget,
         }
     }
 
@@ -69,7 +85,8 @@ impl UploadBody {
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
         loop {
             if let Some(piece) = self.permitted.pop_front() {
-                return Poll::Ready(Some(Ok(Frame::data(piece))));
+                self.waiting = self.waiting.saturating_sub(piece.len());
+                return Poll::Ready(Some(self.account().map(|()| Frame::data(piece))));
             }
             if let Some(judged) = ready!(self.judging.poll_join_next(cx)) {
                 if let Err(fault) = self.judged(judged.and_then(|judged| judged)) {
@@ -96,19 +113,36 @@ impl UploadBody {
                     continue;
                 }
             };
-            match upload.feed(&piece) {
+            let passage = upload.feed(&piece);
+            match passage {
                 Passage::Pass => return Poll::Ready(Some(Ok(Frame::data(piece)))),
-                Passage::Hold => self.held.push_back(piece),
-                Passage::Judge => {
+                Passage::Hold | Passage::Judge => {
+                    self.waiting += piece.len();
                     self.held.push_back(piece);
-                    self.judge(false);
                 }
                 Passage::TooLong => {
                     let refused = upload.refuse();
-                    return Poll::Ready(Some(Err(self.refuse(refused))));
+                    return Poll::Ready(Some(Err(self.refuse(Refusal::Denied(refused)))));
                 }
             }
+            if let Err(fault) = self.account() {
+                return Poll::Ready(Some(Err(fault)));
+            }
+            if passage == Passage::Judge {
+                self.judge(false);
+            }
         }
+    }
+
+    /// Takes what is held now from the process's budget, and gives back what is not any more.
+    fn account(&mut self) -> Result<(), BodyFault> {
+        if let Some(upload) = &self.upload {
+            self.kept = upload.kept();
+        }
+        if self.budget.hold.set(self.waiting + self.kept, self.budget.bound) {
+            return Ok(());
+        }
+        Err(self.refuse(Limit::BufferedBytes.into()))
     }
 
     /// The client's body is over: the last verdict.
@@ -131,23 +165,33 @@ impl UploadBody {
     }
 
     fn judged(&mut self, judged: Result<Judged, JoinError>) -> Result<(), BodyFault> {
-        let (upload, verdict) = judged.map_err(|error| {
-            tracing::error!(%error, "a form could not be judged");
-            BodyFault::Refused
-        })?;
+        let (mut upload, verdict) = match judged {
+            Ok(judged) => judged,
+            Err(error) => {
+                tracing::error!(%error, "a form could not be judged");
+                return Err(self.refuse(Limit::BufferedBytes.into()));
+            }
+        };
         match verdict {
             Ok(true) => self.permitted.append(&mut self.held),
             Ok(false) => {}
-            Err(refused) => return Err(self.refuse(refused)),
+            Err(refused) => return Err(self.refuse(Refusal::Denied(refused))),
+        }
+        if let Some(found) = upload.take_found() {
+            self.progress.note_found(found);
         }
         self.upload = (!self.ended).then_some(upload);
-        Ok(())
+        if self.ended {
+            self.kept = 0;
+        }
+        self.account()
     }
 
-    fn refuse(&mut self, refused: Box<Refused>) -> BodyFault {
+    fn refuse(&mut self, refusal: Refusal) -> BodyFault {
         self.held.clear();
+        self.permitted.clear();
         self.upload = None;
-        self.progress.refuse(refused);
+        self.progress.refuse(refusal);
         BodyFault::Refused
     }
 }

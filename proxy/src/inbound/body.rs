@@ -7,16 +7,18 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use palisade_rules::{BodyStage, Feed, Permit, Refused, ResponseStage};
+use tokio::task::JoinError;
 
 use crate::deny::{Limit, Refusal, Transport, Upstream};
-use crate::http::body::{Held, Timed};
-use crate::http::upload::UploadBody;
+use crate::http::body::{FromUpstream, Held, Timed};
+use crate::http::upload::{Budget, UploadBody};
 use crate::http::{BodyFault, InBody, OutBody};
 use crate::limits::Hold;
 use crate::plane::Plane;
@@ -72,7 +74,10 @@ pub async fn gate(
                 continue;
             }
         };
-        let feed = stage.feed(&piece);
+        let mut feed = stage.feed(&piece);
+        if feed == Feed::Look {
+            (stage, feed) = look(plane, stage).await?;
+        }
         if feed == Feed::TooLong {
             break;
         }
@@ -83,7 +88,10 @@ pub async fn gate(
     }
     let mut permit = judge(plane, stage, pieces.bytes).await?;
     if let Some(upload) = permit.take_upload() {
-        let body = UploadBody::new(pieces.pieces, body, upload, pieces.hold, plane.judging.clone());
+        let bound = active.limits().buffered_bytes;
+        let hold = pieces.hold.or_else(|| plane.buffered.take(0, bound)).ok_or(Limit::BufferedBytes)?;
+        let budget = Budget { hold, bound };
+        let body = UploadBody::new(pieces.pieces, body, upload, budget, plane.judging.clone());
         return Ok((permit, InBody::Upload(Box::new(body))));
     }
     let rest = (!body.progress().ended()).then_some(body);
@@ -91,18 +99,25 @@ pub async fn gate(
     Ok((permit, InBody::Held(Box::new(held))))
 }
 
+async fn look(plane: &Plane, mut stage: Box<BodyStage>) -> Result<(Box<BodyStage>, Feed), Refusal> {
+    let looked = plane.judging.run(move || {
+        let feed = stage.look();
+        (stage, feed)
+    });
+    looked.await.map_err(broke)
+}
+
+/// The judge broke: nothing was permitted.
+fn broke(error: JoinError) -> Refusal {
+    tracing::error!(%error, "a body could not be judged");
+    Limit::BufferedBytes.into()
+}
+
 async fn judge(plane: &Plane, stage: Box<BodyStage>, bytes: usize) -> Result<Permit, Refusal> {
     let verdict = if !stage.is_heavy(bytes) {
         stage.finish()
     } else {
-        match plane.judging.run(move || stage.finish()).await {
-            Ok(verdict) => verdict,
-            Err(error) => {
-                // The judge broke: nothing was permitted.
-                tracing::error!(%error, "a body could not be judged");
-                return Err(Limit::BufferedBytes.into());
-            }
-        }
+        plane.judging.run(move || stage.finish()).await.map_err(broke)?
     };
     verdict.map_err(Refusal::Denied)
 }
@@ -114,12 +129,13 @@ fn client_fault(fault: BodyFault) -> Refusal {
     }
 }
 
-/// Holds a response body as far as the policy inspects it.
+/// Holds a response body as far as the policy inspects it. `silence`: how long the rest may stall.
 pub async fn hold_response(
     plane: &Plane,
     active: &Active,
     mut stage: ResponseStage,
     mut body: Incoming,
+    silence: Option<Duration>,
 ) -> Result<(ResponseStage, OutBody), Refusal> {
     let mut pieces = Pieces::new();
     let mut trailers = None;
@@ -148,7 +164,7 @@ pub async fn hold_response(
     }
     let (stage, verdict) = judge_response(plane, stage, complete, pieces.bytes).await?;
     verdict.map_err(Refusal::Denied)?;
-    let rest = (!complete).then_some(body);
+    let rest = (!complete).then(|| FromUpstream::new(body, silence));
     Ok((stage, OutBody::held(Held { pieces: pieces.pieces, rest, trailers, hold: pieces.hold })))
 }
 
@@ -168,8 +184,5 @@ async fn judge_response(
         let verdict = stage.body(complete);
         (stage, verdict)
     });
-    judged.await.map_err(|error| {
-        tracing::error!(%error, "a response could not be judged");
-        Refusal::Limit(Limit::BufferedBytes)
-    })
+    judged.await.map_err(broke)
 }

@@ -19,7 +19,7 @@ use super::body;
 use crate::deny::{self, Dropped, Limit, Refusal, Transport, Upstream, Way};
 use crate::downstream::Downstream;
 use crate::headers;
-use crate::http::body::{Progress, Timed};
+use crate::http::body::{FromUpstream, Progress, Timed};
 use crate::http::guarded_io::{Arrived, Line};
 use crate::http::{InBody, OutBody};
 use crate::telemetry::Ending;
@@ -163,7 +163,10 @@ async fn exchange(
 
     // 8. The answer's body: held as far as the policy inspects it, then streamed.
     ending.note_lease(lease);
-    let out = judge_response_body(ending, stage, hold, incoming).await?;
+    let limit = ending.active.duration(|limits| limits.idle_timeout_ms);
+    // An event stream and gRPC may be silent for as long as they like.
+    let silence = (!ResponseStage::is_stream(&head)).then_some(limit);
+    let out = judge_response_body(ending, stage, hold, incoming, silence).await?;
     Ok(respond(head, out))
 }
 
@@ -180,8 +183,8 @@ async fn send(ending: &mut Ending, permit: Permit, body: InBody) -> Result<Answe
             if let Some(cluster) = failed.cluster {
                 ending.note_cluster(cluster);
             }
-            if let Some(refused) = progress.as_ref().and_then(|progress| progress.take_refused()) {
-                return Err(Refusal::Denied(refused));
+            if let Some(refusal) = progress.as_ref().and_then(|progress| progress.take_refused()) {
+                return Err(refusal);
             }
             match &progress {
                 Some(progress) if progress.timed_out() => Err(Limit::BodyTimeout.into()),
@@ -196,13 +199,15 @@ async fn judge_response_body(
     mut stage: ResponseStage,
     hold: ResponseBody,
     incoming: Incoming,
+    silence: Option<Duration>,
 ) -> Result<OutBody, Refusal> {
     let out = match hold {
-        ResponseBody::Stream => OutBody::upstream(incoming),
+        ResponseBody::Stream => OutBody::upstream(FromUpstream::new(incoming, silence)),
         ResponseBody::Hold(_) => {
             let plane = ending.downstream().plane.clone();
             let active = ending.active.clone();
-            let (judged, out) = Box::pin(body::hold_response(&plane, &active, stage, incoming)).await?;
+            let (judged, out) =
+                Box::pin(body::hold_response(&plane, &active, stage, incoming, silence)).await?;
             stage = judged;
             out
         }

@@ -15,7 +15,7 @@ use palisade_rules::{Judgement, ResponseStage};
 
 use super::audit::{Audited, audited};
 use super::{Span, connection_facts, denial_of, epoch_ms};
-use crate::deny::Refusal;
+use crate::deny::{Refusal, Upstream};
 use crate::downstream::Downstream;
 use crate::http::BodyFault;
 use crate::http::body::Progress;
@@ -195,7 +195,9 @@ impl Ending {
     pub fn broken(&mut self, fault: &BodyFault) {
         tracing::debug!(%fault, reference = %self.text, "response broke off");
         if self.refusal.is_none() {
-            self.refusal = Some(Refusal::Upstream(crate::deny::Upstream::Truncated));
+            let fault =
+                if matches!(fault, BodyFault::Timeout) { Upstream::Stalled } else { Upstream::Truncated };
+            self.refusal = Some(Refusal::Upstream(fault));
         }
         self.lease = None;
     }
@@ -213,6 +215,7 @@ impl Ending {
 
     fn finish(&mut self) {
         let mut judgement = self.judge.take().map(ResponseStage::finish).or(self.judgement.take());
+        self.note_late(&mut judgement);
         let trail = self.audited(judgement.as_mut());
         let plane = self.downstream.plane.clone();
         let telemetry = &plane.telemetry;
@@ -249,6 +252,23 @@ impl Ending {
             (Some(sink), Some(span)) => sink.span(record, span, notable || sink.wants_flows()),
             (Some(sink), None) if notable || sink.wants_flows() => sink.record(record),
             (Some(_), None) | (None, _) => {}
+        }
+    }
+
+    /// What became of a long form after its first part had left. If the upstream had answered by then, the status stays
+    /// the one that was sent.
+    fn note_late(&mut self, judgement: &mut Option<Judgement>) {
+        let Some(progress) = &self.progress else { return };
+        if let (Some(found), Some(judgement), None) =
+            (progress.take_found(), judgement.as_mut(), &self.refusal)
+        {
+            judgement.replace_request(found);
+        }
+        if let Some(refusal) = progress.take_refused() {
+            if let Refusal::Denied(refused) = &refusal {
+                *judgement = Some(refused.judgement.clone());
+            }
+            self.refusal = Some(refusal);
         }
     }
 

@@ -6,10 +6,10 @@
 //!                 └──▶ Answers: refused; the connection is neither read nor pooled any more
 //! ```
 //! Promises: a byte before its request was written ends the connection; a response that is refused in the read that
-//! brought its head leaves nothing of itself, a later fault cuts its body; the usual read is not copied. It does not
-//! keep time.
+//! brought its head leaves nothing of itself, a later fault cuts its body; an answer that came before the upstream closed
+//! is read, though the request cannot be written to its end; the usual read is not copied. It does not keep time.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub struct Answers {
     asked: Mutex<Option<Asked>>,
     refused: AtomicBool,
+    deaf: AtomicBool,
 }
 
 impl Answers {
@@ -35,6 +36,11 @@ impl Answers {
     /// Whether the upstream sent what cannot be read in one way, or what nobody asked for.
     pub fn refused(&self) -> bool {
         self.refused.load(Ordering::Acquire)
+    }
+
+    /// Whether the upstream takes nothing any more. What it had answered by then is good.
+    pub fn deaf(&self) -> bool {
+        self.deaf.load(Ordering::Acquire)
     }
 
     fn take(&self) -> Option<Asked> {
@@ -122,6 +128,19 @@ impl<S> GuardedStream<S> {
             self.guard.ask(asked);
         }
     }
+
+    /// What became of a write. An upstream may answer before it has read the whole request, and close: hyper would end
+    /// the exchange at the failed write and lose the answer. So the rest of the request goes nowhere, until the read
+    /// side has given the answer or its end.
+    fn forgiving<T>(&self, written: Poll<io::Result<T>>, instead: T) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &written
+            && matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+        {
+            self.answers.deaf.store(true, Ordering::Release);
+            return Poll::Ready(Ok(instead));
+        }
+        written
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
@@ -138,7 +157,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
                 return Poll::Ready(Ok(()));
             }
             if this.answers.refused() {
-                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                return Poll::Ready(Err(ErrorKind::InvalidData.into()));
             }
             std::task::ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
             if buffer.filled().len() == before {
@@ -156,7 +175,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.begin();
-        Pin::new(&mut this.inner).poll_write(cx, bytes)
+        if this.answers.deaf() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
+        this.forgiving(written, bytes.len())
     }
 
     fn poll_write_vectored(
@@ -166,7 +189,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.begin();
-        Pin::new(&mut this.inner).poll_write_vectored(cx, slices)
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        if this.answers.deaf() {
+            return Poll::Ready(Ok(length));
+        }
+        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
+        this.forgiving(written, length)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -174,7 +202,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        this.forgiving(flushed, ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

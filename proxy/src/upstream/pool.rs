@@ -93,6 +93,7 @@ impl Lease {
         if let Self::Http1 { sender, answers, pool, generation, .. } = self
             && !sender.is_closed()
             && !answers.refused()
+            && !answers.deaf()
         {
             let mut idle = lock(&pool.idle);
             if idle.len() < IDLE_CONNECTIONS {

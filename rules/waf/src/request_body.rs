@@ -106,6 +106,11 @@ impl Transaction {
         self.removed_rules.extend(found);
     }
 
+    /// Whether rules have seen less than the whole body.
+    pub fn request_body_is_cut(&self) -> bool {
+        self.state.facts.body.truncated
+    }
+
     /// Whether unpacking the body may take longer than its length tells.
     pub fn request_body_is_packed(&self) -> bool {
         self.declared().codings.as_ref().is_ok_and(|codings| !codings.is_empty())
@@ -198,7 +203,7 @@ impl Transaction {
             Ok(codings) if !codings.is_empty() => codings,
             _ => return Some((wire, complete)),
         };
-        let limit = self.engine.settings.request_limit;
+        let limit = self.request_body_limit(self.engine.settings.request_limit);
         let Decoded { bytes, end } = coding::decode(codings, &wire, limit.max_bytes);
         let (kind, why) = match end {
             End::Whole => return Some((Bytes::from(bytes), complete)),

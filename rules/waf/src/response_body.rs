@@ -2,16 +2,61 @@
 
 use bytes::Bytes;
 use palisade_model::documents::{OverLimit, Unknown};
-use palisade_seclang::Phase;
+use palisade_seclang::{Allow, EngineMode, Phase};
 
 use crate::bodies::charset;
-use crate::bodies::coding::{self, End};
+use crate::bodies::coding::{self, Coding, End};
 use crate::transaction::{Interruption, InterruptionKind, Transaction};
 
-/// A range of a compressed body is no compressed body.
+/// A range of a packed body cannot be unpacked.
 const PARTIAL_CONTENT: &[u8] = b"206";
+const PARTIAL: &str = "a part of a packed body cannot be unpacked";
 
 impl Transaction {
+    /// Why a response body is not inspected, where the WafPolicy inspects response bodies; none if it is. To be asked
+    /// after phase 3.
+    pub fn response_body_uninspected(&self) -> Option<&'static str> {
+        if self.mode == EngineMode::Off {
+            return Some("the rule engine is off");
+        }
+        if self.allowed == Some(Allow::Transaction) {
+            return Some("a rule allows the request");
+        }
+        if !self.response_body_access {
+            return Some("response body access is off");
+        }
+        if !self.response_type_is_wanted() {
+            return Some("its content type is not inspected");
+        }
+        let unread = self.response_codings().err();
+        unread.filter(|_| self.engine.settings.bodies.unknown_encodings == Unknown::Uninspected)
+    }
+
+    /// Whether the answer has a body at all: not to HEAD, not with a status that has none.
+    pub fn response_has_body(&self) -> bool {
+        let Some(response) = &self.state.facts.response else { return false };
+        let bodiless = matches!(response.status.as_ref(), b"101" | b"204" | b"304");
+        let empty = response.headers.first(b"content-length").is_some_and(|length| length.as_ref() == b"0");
+        !bodiless && !empty && self.state.facts.request.method.as_ref() != b"HEAD"
+    }
+
+    /// The codings to undo, or why they cannot be.
+    fn response_codings(&self) -> Result<Vec<Coding>, &'static str> {
+        let Some(response) = &self.state.facts.response else { return Ok(Vec::new()) };
+        let headers =
+            response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"));
+        let codings = coding::codings(headers.map(|(_, value)| value.as_ref()))?;
+        if response.status.as_ref() == PARTIAL_CONTENT && !codings.is_empty() {
+            return Err(PARTIAL);
+        }
+        Ok(codings)
+    }
+
+    /// Whether rules have seen less than the whole response body.
+    pub fn response_body_is_cut(&self) -> bool {
+        self.state.facts.response.as_ref().is_some_and(|response| response.truncated)
+    }
+
     /// Phase 4. `complete`: whether the whole body was fed.
     pub fn response_body(&mut self, complete: bool) -> Option<Interruption> {
         let held = self.held.split().freeze();
@@ -33,15 +78,12 @@ impl Transaction {
 
     /// The body that rules see, and whether it is all of it.
     fn read_response(&mut self, body: Bytes, complete: bool) -> (Bytes, bool) {
+        let codings = self.response_codings();
         let Some(response) = &self.state.facts.response else { return (body, complete) };
-        let headers =
-            response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"));
-        let codings = coding::codings(headers.map(|(_, value)| value.as_ref()));
-        let partial = response.status.as_ref() == PARTIAL_CONTENT;
         let content_type = response.headers.first(b"content-type").map(Bytes::as_ref).unwrap_or_default();
         let charset = charset::declared(content_type);
         let (body, complete) = match codings {
-            Ok(codings) if codings.is_empty() || partial => (body, complete),
+            Ok(codings) if codings.is_empty() => (body, complete),
             Ok(codings) => self.unpack_response(&codings, &body, complete),
             Err(why) => {
                 if self.engine.settings.bodies.unknown_encodings == Unknown::Reject {
@@ -59,6 +101,7 @@ impl Transaction {
 
     fn unpack_response(&mut self, codings: &[coding::Coding], wire: &Bytes, complete: bool) -> (Bytes, bool) {
         let Some(limit) = self.engine.settings.response_limit else { return (wire.clone(), complete) };
+        let limit = self.response_body_limit(limit);
         let decoded = coding::decode(codings, wire, limit.max_bytes);
         let whole = match decoded.end {
             End::Whole => complete,

@@ -197,18 +197,20 @@ impl Transaction {
 
     /// Whether the response body is wanted for phase 4 (the WafPolicy, SecResponseBodyMimeType, ctl).
     pub fn wants_response_body(&self) -> bool {
+        self.response_body_uninspected().is_none()
+    }
+
+    pub(crate) fn response_type_is_wanted(&self) -> bool {
         let Some(response) = &self.state.facts.response else { return false };
         let content_type = response.content_type();
         let types = &self.engine.settings.response_types;
-        self.mode != EngineMode::Off
-            && self.allowed != Some(Allow::Transaction)
-            && self.response_body_access
-            && types.iter().any(|wanted| content_type.eq_ignore_ascii_case(wanted.as_bytes()))
+        types.iter().any(|wanted| content_type.eq_ignore_ascii_case(wanted.as_bytes()))
     }
 
     /// A piece of the response body. The caller keeps to the policy's limit.
     pub fn response_body_feed(&mut self, bytes: &[u8]) {
-        if self.wants_response_body() {
+        // Whoever holds a body has asked whether it is wanted.
+        if self.response_body_access {
             self.held.extend_from_slice(bytes);
         }
     }
