@@ -208,6 +208,14 @@ impl BodyStage {
         held >= HEAVY_BYTES || self.transaction.request_body_is_packed()
     }
 
+    /// How many bytes may be fed at once: a form is looked at where its limit is passed, however it comes.
+    pub fn room(&self) -> usize {
+        if self.origin.is_none() {
+            return usize::MAX;
+        }
+        (self.look_at + 1).saturating_sub(self.fed).max(1)
+    }
+
     /// Feeds the next piece of the body, in order.
     pub fn feed(&mut self, bytes: &[u8]) -> Feed {
         if self.origin.is_some() {

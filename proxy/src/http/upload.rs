@@ -34,6 +34,8 @@ pub struct UploadBody {
     /// The judgement under way: at most one, and none when the body is dropped.
     judging: JoinSet<Result<Judged, JoinError>>,
     turns: Arc<Judging>,
+    /// Came before the rest and was not judged yet.
+    behind: Bytes,
     /// Permitted, to be sent next.
     permitted: VecDeque<Bytes>,
     /// Waiting for their verdict.
@@ -57,9 +59,10 @@ pub struct Budget {
 }
 
 impl UploadBody {
-    /// `first` is permitted; `upload` judges what follows.
+    /// `first` is permitted; `upload` judges what follows, which is `behind` and then the rest.
     pub fn new(
         first: VecDeque<Bytes>,
+        behind: Bytes,
         timed: Timed,
         upload: Box<Upload>,
         budget: Budget,
@@ -73,6 +76,7 @@ impl UploadBody {
             upload: Some(upload),
             judging: JoinSet::new(),
             turns,
+            behind,
             permitted: first,
             held: VecDeque::new(),
             trailers: None,
@@ -97,7 +101,12 @@ impl UploadBody {
             let Some(upload) = &mut self.upload else {
                 return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
             };
-            let frame = match ready!(self.timed.poll_piece(cx)) {
+            let behind = std::mem::take(&mut self.behind);
+            let polled = match behind.is_empty() {
+                true => ready!(self.timed.poll_piece(cx)),
+                false => Some(Ok(Frame::data(behind))),
+            };
+            let frame = match polled {
                 None => {
                     self.finish();
                     continue;

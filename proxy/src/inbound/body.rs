@@ -65,6 +65,7 @@ pub async fn gate(
 ) -> Result<(Permit, InBody), Refusal> {
     let mut pieces = Pieces::new();
     let mut trailers: Option<HeaderMap> = None;
+    let mut behind = Bytes::new();
     while let Some(frame) = poll_fn(|cx| body.poll_piece(cx)).await {
         let frame = frame.map_err(client_fault)?;
         let piece = match frame.into_data() {
@@ -74,15 +75,9 @@ pub async fn gate(
                 continue;
             }
         };
-        let mut feed = stage.feed(&piece);
-        if feed == Feed::Look {
-            (stage, feed) = look(plane, stage).await?;
-        }
-        if feed == Feed::TooLong {
-            break;
-        }
-        pieces.push(piece, plane, active)?;
-        if feed == Feed::Enough {
+        let (fed, feed, after) = feed_stage(plane, active, stage, piece, &mut pieces).await?;
+        (stage, behind) = (fed, after);
+        if feed != Feed::More {
             break;
         }
     }
@@ -91,12 +86,39 @@ pub async fn gate(
         let bound = active.limits().buffered_bytes;
         let hold = pieces.hold.or_else(|| plane.buffered.take(0, bound)).ok_or(Limit::BufferedBytes)?;
         let budget = Budget { hold, bound };
-        let body = UploadBody::new(pieces.pieces, body, upload, budget, plane.judging.clone());
+        let turns = plane.judging.clone();
+        let body = UploadBody::new(pieces.pieces, behind, body, upload, budget, turns);
         return Ok((permit, InBody::Upload(Box::new(body))));
+    }
+    if !behind.is_empty() {
+        pieces.push(behind, plane, active)?;
     }
     let rest = (!body.progress().ended()).then_some(body);
     let held = Held { pieces: pieces.pieces, rest, trailers, hold: pieces.hold };
     Ok((permit, InBody::Held(Box::new(held))))
+}
+
+/// Feeds a piece as far as the stage takes it; what is behind that was not fed.
+async fn feed_stage(
+    plane: &Plane,
+    active: &Active,
+    mut stage: Box<BodyStage>,
+    mut piece: Bytes,
+    pieces: &mut Pieces,
+) -> Result<(Box<BodyStage>, Feed, Bytes), Refusal> {
+    loop {
+        let now = piece.split_to(stage.room().min(piece.len()));
+        let mut feed = stage.feed(&now);
+        if feed == Feed::Look {
+            (stage, feed) = look(plane, stage).await?;
+        }
+        if feed != Feed::TooLong {
+            pieces.push(now, plane, active)?;
+        }
+        if feed != Feed::More || piece.is_empty() {
+            return Ok((stage, feed, piece));
+        }
+    }
 }
 
 async fn look(plane: &Plane, mut stage: Box<BodyStage>) -> Result<(Box<BodyStage>, Feed), Refusal> {
