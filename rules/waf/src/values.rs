@@ -121,6 +121,24 @@ impl State {
         });
     }
 
+    /// The bytes of every value of a target that no exclusion takes, in order.
+    pub(crate) fn each(&self, target: &Target, exclusions: &[Target], emit: &mut dyn FnMut(&Bytes)) {
+        if target.count || self.store(target.variable).is_some() {
+            let mut values = Vec::new();
+            self.collect(target, &mut values);
+            values.retain(|value| !exclusions.iter().any(|exclusion| exclusion.takes(value)));
+            return values.iter().for_each(|value| emit(&value.bytes));
+        }
+        let is_excluded = |key: Option<&Bytes>| {
+            exclusions.iter().any(|other| other.variable == target.variable && other.selector.selects(key))
+        };
+        self.visit(target.variable, &mut |key, bytes| {
+            if target.selector.selects(key) && !is_excluded(key) {
+                emit(bytes);
+            }
+        });
+    }
+
     /// The first value of a variable, or of a member of it, for macros.
     pub(crate) fn first(&self, variable: VariableKind, key: Option<&[u8]>) -> Option<Bytes> {
         if let (Some(key), Some(store)) = (key, self.store(variable)) {

@@ -1,11 +1,23 @@
 //! The seam: what the evaluation asks the fast path of one rule.
 
-use super::memo::Work;
-use super::program::{Member, Plan, Program};
+use bytes::Bytes;
+
+use super::program::{Member, Plan, Program, View};
+use super::texts::Work;
 use crate::engine::{Engine, Link};
-use crate::operators::Captures;
+use crate::operators::{Captures, Operator};
 use crate::transaction::Transaction;
 use crate::values::Value;
+
+/// A link that is tried on a part of its view.
+struct Trial<'a> {
+    program: &'a Program,
+    link: &'a Link,
+    operator: &'a Operator,
+    argument: &'a Bytes,
+    predicate: Option<usize>,
+    part: usize,
+}
 
 impl Transaction {
     /// Whether a rule that stays, at this place of its phase, may match. Work that shows that it may not is charged, but
@@ -28,33 +40,38 @@ impl Transaction {
         predicate: Option<usize>,
         negated: bool,
     ) -> bool {
-        if self.scratch.memo.seen(view).is_none() {
-            if !self.scratch.memo.open(program, &self.state, &mut self.scratch.arena, view) {
+        let Some(rules) = program.views.get(view) else { return true };
+        if self.scratch.memo.opened(view).is_none() {
+            if !self.scratch.memo.open(program, &self.state, &mut self.scratch.arena, (view, rules)) {
                 return true;
             }
-            self.sift(program, view);
+            self.sift(program, rules);
         }
-        let Some(seen) = self.scratch.memo.seen(view) else { return true };
-        let may_match =
-            |text: &usize| program.may_match(predicate, self.scratch.memo.findings(program, *text));
+        let Some(charge) = self.scratch.memo.opened(view) else { return true };
         let admitted = self.scratch.live.contains(place)
-            && (negated || self.scratch.memo.listed(seen.listed.clone()).iter().any(may_match));
+            && rules.parts.iter().any(|part| {
+                let findings = self.scratch.memo.findings_of_part(*part);
+                findings.is_some_and(|findings| negated || program.may_match(predicate, findings))
+            });
         // A rule that is tried pays for its texts when it is.
-        let most = if admitted { seen.charge.saturating_sub(seen.evaluations()) } else { seen.charge };
         let Work { transformed, scanned } = self.scratch.memo.take_work();
-        let work = if admitted { transformed } else { transformed + scanned };
-        self.state.budget.units(work.min(most));
+        let units = if admitted {
+            transformed.min(charge.transformations)
+        } else {
+            (transformed + scanned).min(charge.transformations + charge.evaluations)
+        };
+        self.scratch.memo.allow(charge.transformations.saturating_sub(units));
+        self.state.budget.units(units);
         admitted
     }
 
     /// Takes away the rules of a view that was just opened that cannot match.
-    fn sift(&mut self, program: &Program, view: usize) {
-        let (Some(seen), Some(view)) = (self.scratch.memo.seen(view), program.views.get(view)) else {
-            return;
-        };
-        let findings = self.scratch.memo.findings_of(seen);
+    fn sift(&mut self, program: &Program, view: &View) {
+        let findings = self.scratch.memo.findings_of(view);
         for rule in &view.rules {
-            if seen.entries.is_empty() || !rule.negated && !program.may_match(rule.predicate, findings) {
+            let may_match =
+                findings.is_some_and(|findings| rule.negated || program.may_match(rule.predicate, findings));
+            if !may_match {
                 self.scratch.live.remove(rule.place);
             }
         }
@@ -81,26 +98,51 @@ impl Transaction {
         predicate: Option<usize>,
     ) -> Option<bool> {
         let operator = link.operator.as_ref()?;
-        let entries = self.scratch.memo.seen(view)?.entries.clone();
+        self.scratch.memo.opened(view)?;
+        let mut allowance = self.scratch.memo.take_allowance(view);
         let argument = self.state.expand(&link.argument);
         let mut captures = self.scratch.captures();
         let mut matched = false;
-        for entry in entries {
-            let listed = self.scratch.memo.entry(entry)?.listed.clone();
-            for listed in listed {
-                let text = *self.scratch.memo.listed(listed..listed + 1).first()?;
+        for part in &program.views.get(view)?.parts {
+            let findings = self.scratch.memo.findings_of_part(*part);
+            if findings.is_none_or(|findings| !link.negated && !program.may_match(predicate, findings)) {
+                continue;
+            }
+            let trial = Trial { program, link, operator, argument: &argument, predicate, part: *part };
+            let Some(found) = self.try_part(&trial, &mut captures, &mut allowance) else {
+                return Some(false);
+            };
+            matched |= found;
+        }
+        self.scratch.captures = captures;
+        Some(matched)
+    }
+
+    /// Tries the values of a part; none if the budget is used up.
+    fn try_part(&mut self, trial: &Trial<'_>, captures: &mut Captures, allowance: &mut u64) -> Option<bool> {
+        let Trial { program, link, operator, predicate, .. } = *trial;
+        let part = program.parts.get(trial.part)?;
+        let mut matched = false;
+        let mut values = std::mem::take(&mut self.scratch.values);
+        for (number, member) in self.scratch.memo.members(trial.part).enumerate() {
+            let way = self.scratch.memo.way(program, &mut self.scratch.arena, part, member);
+            let work = self.scratch.memo.take_work().transformed.min(*allowance);
+            *allowance -= work;
+            self.state.budget.units(work);
+            for text in &way {
                 let findings = self.scratch.memo.findings(program, text);
-                let may_match = program.may_match(predicate, findings);
+                let may_match = findings.is_none_or(|findings| program.may_match(predicate, findings));
                 if !may_match && !link.negated {
                     continue;
                 }
-                self.state.budget.evaluation(findings.bytes);
+                let bytes = self.scratch.memo.bytes(text);
+                self.state.budget.evaluation(bytes.len());
                 if self.state.budget.exhausted().is_some() {
-                    return Some(false);
+                    return None;
                 }
                 let found = if may_match {
-                    let wanted = link.capture.then_some(&mut captures);
-                    operator.matches(self.scratch.memo.bytes(text), &argument, wanted)
+                    let wanted = link.capture.then_some(&mut *captures);
+                    operator.matches(bytes, trial.argument, wanted)
                 } else {
                     captures.clear();
                     false
@@ -109,12 +151,26 @@ impl Transaction {
                     continue;
                 }
                 matched = true;
-                let value = self.scratch.memo.value(entry, text)?;
-                self.matched(link, value, &captures);
+                if values.is_empty() {
+                    self.gather(program, part.group, &mut values);
+                }
+                let bytes = self.scratch.memo.shared(text);
+                if let Some(value) = values.get(number) {
+                    self.matched(link, Value { bytes, ..value.clone() }, captures);
+                }
             }
+            self.scratch.memo.leave(way);
         }
-        self.scratch.captures = captures;
+        values.clear();
+        self.scratch.values = values;
         Some(matched)
+    }
+
+    /// The values of a group with their names.
+    fn gather(&self, program: &Program, group: usize, values: &mut Vec<Value>) {
+        let Some(group) = program.groups.get(group) else { return };
+        self.state.collect(&group.target, values);
+        values.retain(|value| !group.exclusions.iter().any(|target| target.takes(value)));
     }
 
     fn judge_member(&mut self, link: &Link, member: &Member) -> Option<bool> {

@@ -5,27 +5,31 @@
 //!             operator -> Needs (literals and bytes of which a match must hold some)      literals, needs
 //!             rules    -> Program (views, transformation trie, one automaton a side)      program
 //!   run:      the rules that stay, in order                                               run
-//!             Memo (each text transformed and scanned once)                               memo
+//!             Texts (each scanned once, transformed once by each transformation)           texts
+//!             Memo (what the texts of each part of a view hold together)                  memo
 //!             a rule that no text of its view can match is passed over; of the others,
 //!             only the texts that can match are tried                                     evaluate
 //! ```
 //!
 //! Promises: the same matches, order, captures and interruption as the straightforward evaluation, for no more work units;
 //! that stays as the truth that this is tested against. What the fast path is unsure of takes the straightforward way.
-//! Memory is bounded: see [`memo`]. Does not judge chain links after the first, nor variables that rules can change,
+//! Memory is bounded: see [`texts`]. Does not judge chain links after the first, nor variables that rules can change,
 //! `TX` by name aside.
 
 mod bits;
+mod bytes;
 mod evaluate;
 mod fold;
 mod literals;
 mod memo;
 mod needs;
+mod places;
 mod probe;
 mod program;
 mod run;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub(crate) use bits::Bits;
 pub(crate) use literals::needs as needs_of;

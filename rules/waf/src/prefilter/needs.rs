@@ -12,6 +12,9 @@ pub(crate) const CLAUSES: usize = 3;
 /// Expected passes of 100 bytes of ordinary text above which a clause is not worth its place.
 const USELESS: f64 = 60.0;
 
+/// Bytes of a text from which on a table of its bytes is made first.
+const LONG: usize = 512;
+
 /// A set of bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ByteSet([u64; 4]);
@@ -56,7 +59,17 @@ impl ByteSet {
     /// The bytes that a text holds.
     pub(crate) fn of(text: &[u8]) -> Self {
         let mut set = Self::default();
-        text.iter().for_each(|byte| set.insert(*byte));
+        if text.len() < LONG {
+            text.iter().for_each(|byte| set.insert(*byte));
+            return set;
+        }
+        let mut seen = [false; 256];
+        for byte in text {
+            if let Some(seen) = seen.get_mut(usize::from(*byte)) {
+                *seen = true;
+            }
+        }
+        (0..=u8::MAX).zip(seen).filter(|(_, seen)| *seen).for_each(|(byte, _)| set.insert(byte));
         set
     }
 
@@ -79,8 +92,12 @@ impl ByteSet {
 
     /// Its bytes in order.
     pub(crate) fn iter(self) -> impl Iterator<Item = u8> {
-        (0..=u8::MAX).filter(move |byte| {
-            self.0.get(usize::from(byte >> 6)).is_some_and(|word| word >> (byte & 63) & 1 == 1)
+        self.0.into_iter().zip([0, 64, 128, 192]).flat_map(|(mut word, first)| {
+            std::iter::from_fn(move || {
+                let bit = u8::try_from(word.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
+                word &= word - 1;
+                Some(first + bit)
+            })
         })
     }
 }

@@ -11,6 +11,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use bytes::Bytes;
 use palisade_seclang::{Phase, Transformation, VariableKind};
 
+use super::bytes::{Changes, Kinds, Rows};
 use super::fold::Folded;
 use super::needs::{ByteSet, Clause, Needs};
 use crate::collection::Names;
@@ -31,11 +32,13 @@ pub(crate) struct Program {
     plans: Vec<Plan>,
     pub(super) folded: Folded,
     pub(super) views: Vec<View>,
-    pub(super) selections: Vec<Selection>,
-    /// The transformation trie: each step with the one before it. The first stands for the value as it is.
-    pub(super) steps: Vec<(usize, Option<Transformation>)>,
-    /// The transformations up to each step.
-    pub(super) chains: Vec<Vec<Transformation>>,
+    pub(super) groups: Vec<Group>,
+    pub(super) parts: Vec<Part>,
+    pub(super) chains: Vec<Chain>,
+    /// Every transformation of the chains.
+    pub(super) kinds: Vec<Transformation>,
+    /// What they need to change something.
+    pub(super) changes: Changes,
     predicates: Vec<Predicate>,
     pub(super) scanners: [Scanner; 2],
 }
@@ -85,15 +88,38 @@ impl Member {
     }
 }
 
-/// A selection of values through a chain of transformations, in one phase.
+/// Values through a chain of transformations, in one phase.
 #[derive(Debug)]
 pub(super) struct View {
-    pub(super) selection: usize,
-    pub(super) step: usize,
-    /// Whether every different text on the way is looked at.
-    pub(super) multi_match: bool,
+    /// In the order of the targets.
+    pub(super) parts: Vec<usize>,
     /// The rules that look at it.
     pub(super) rules: Vec<Sifted>,
+}
+
+/// The values of one target through a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Part {
+    pub(super) group: usize,
+    pub(super) chain: usize,
+    /// Whether every different text on the way is looked at.
+    pub(super) multi_match: bool,
+}
+
+/// One target with the exclusions that concern it.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) target: Target,
+    pub(super) exclusions: Vec<Target>,
+}
+
+/// Transformations one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Chain {
+    /// By their places.
+    pub(super) steps: Vec<u8>,
+    /// All of them.
+    pub(super) kinds: Kinds,
 }
 
 /// A rule of a view.
@@ -105,18 +131,11 @@ pub(super) struct Sifted {
     pub(super) negated: bool,
 }
 
-/// Targets with exclusions.
-#[derive(Debug)]
-pub(super) struct Selection {
-    pub(super) targets: Vec<Target>,
-    pub(super) exclusions: Vec<Target>,
-}
-
-/// Needs, with the places of their literals in the scanners' results.
+/// Needs: the fewest bytes, and the words and bits of clauses in the scanners' results.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Predicate {
     bytes: usize,
-    clauses: Vec<(Option<usize>, ByteSet)>,
+    clauses: Vec<(usize, u64)>,
 }
 
 /// One automaton.
@@ -125,6 +144,8 @@ pub(super) struct Scanner {
     automaton: AhoCorasick,
     /// The clauses that each literal meets.
     meets: Vec<Vec<usize>>,
+    /// The clauses that each byte meets.
+    rows: Rows,
     /// Clauses.
     bits: usize,
 }
@@ -156,8 +177,9 @@ impl Scanner {
 /// What is known of a text, or of several together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Findings<'a> {
+    /// The longest.
     pub(super) bytes: usize,
-    pub(super) present: &'a ByteSet,
+    /// The clauses that are met.
     pub(super) hits: &'a [u64],
 }
 
@@ -169,7 +191,6 @@ impl Program {
 
     pub(super) fn build(rules: &[Rule], phases: &[Vec<usize>; 5], folded: Folded) -> Option<Self> {
         let mut builder = Builder::default();
-        builder.steps.place((0, None));
         let mut plans = Vec::new();
         plans.resize_with(rules.len(), || Plan::Straightforward);
         for (indices, phase) in phases.iter().zip(&folded.phases) {
@@ -188,9 +209,11 @@ impl Program {
             plans,
             folded,
             views: builder.views,
-            chains: chains(&builder.steps.items),
-            selections: builder.selections,
-            steps: builder.steps.items,
+            groups: builder.groups,
+            parts: builder.parts.items,
+            chains: builder.chains.items,
+            changes: Changes::of(&builder.kinds.items),
+            kinds: builder.kinds.items,
             predicates: builder.predicates.items,
             scanners: [requests.build()?, responses.build()?],
         })
@@ -208,12 +231,27 @@ impl Program {
     /// Whether texts that this is known of may match.
     pub(super) fn may_match(&self, predicate: Option<usize>, findings: Findings<'_>) -> bool {
         let Some(predicate) = predicate.and_then(|index| self.predicates.get(index)) else { return true };
-        findings.bytes >= predicate.bytes
-            && predicate.clauses.iter().all(|(bit, bytes)| {
-                let is_hit =
-                    |bit: usize| findings.hits.get(bit / 64).is_none_or(|word| word >> (bit % 64) & 1 == 1);
-                bytes.meets(findings.present) || bit.is_some_and(is_hit)
-            })
+        let is_met = |(word, bit): &(usize, u64)| findings.hits.get(*word).is_none_or(|hits| hits & bit != 0);
+        findings.bytes >= predicate.bytes && predicate.clauses.iter().all(is_met)
+    }
+
+    /// Words of hits of a side.
+    pub(super) fn words(&self, side: usize) -> usize {
+        self.scanners.get(side).map_or(0, Scanner::words)
+    }
+
+    /// Sets the clauses whose literals are in a text.
+    pub(super) fn scan(&self, side: usize, text: &[u8], hits: &mut [u64]) {
+        if let Some(scanner) = self.scanners.get(side) {
+            scanner.scan(text, hits);
+        }
+    }
+
+    /// Sets the clauses that one of these bytes meets.
+    pub(super) fn mark(&self, side: usize, present: &ByteSet, hits: &mut [u64]) {
+        if let Some(scanner) = self.scanners.get(side) {
+            scanner.rows.mark(present, hits);
+        }
     }
 }
 
@@ -225,10 +263,12 @@ pub(super) fn side(phase: Phase) -> usize {
 #[derive(Default)]
 struct Builder {
     views: Vec<View>,
-    view_keys: Interned<(usize, usize, usize, bool)>,
-    selections: Vec<Selection>,
-    selection_keys: HashMap<String, usize>,
-    steps: Interned<(usize, Option<Transformation>)>,
+    view_keys: Interned<(usize, Vec<usize>)>,
+    groups: Vec<Group>,
+    group_keys: Interned<String>,
+    parts: Interned<Part>,
+    chains: Interned<Chain>,
+    kinds: Interned<Transformation>,
     predicates: Interned<Predicate>,
     literals: [Literals; 2],
 }
@@ -255,30 +295,45 @@ impl Builder {
     }
 
     fn view(&mut self, link: &Link, phase: Phase) -> usize {
-        let key = format!("{} !{}", key(&link.targets), key(&link.exclusions));
-        let selection = match self.selection_keys.get(&key) {
-            Some(known) => *known,
-            None => {
-                let (targets, exclusions) = (link.targets.clone(), link.exclusions.clone());
-                self.selections.push(Selection { targets, exclusions });
-                self.selection_keys.insert(key, self.selections.len() - 1);
-                self.selections.len() - 1
-            }
-        };
-        let mut step = 0;
-        for transformation in &link.transformations {
-            step = self.steps.place((step, Some(*transformation)));
+        let steps: Vec<u8> = link
+            .transformations
+            .iter()
+            .map(|kind| u8::try_from(self.kinds.place(*kind)).unwrap_or(63))
+            .collect();
+        let kinds = steps.iter().fold(0, |kinds, step| kinds | 1 << (step % 64));
+        let chain = self.chains.place(Chain { steps, kinds });
+        let multi_match = link.multi_match;
+        let mut parts = Vec::new();
+        for target in &link.targets {
+            let group = self.group(target, &link.exclusions);
+            parts.push(self.parts.place(Part { group, chain, multi_match }));
         }
-        let view = self.view_keys.place((phase as usize, selection, step, link.multi_match));
+        let view = self.view_keys.place((phase as usize, parts.clone()));
         if view == self.views.len() {
-            self.views.push(View { selection, step, multi_match: link.multi_match, rules: Vec::new() });
+            self.views.push(View { parts, rules: Vec::new() });
         }
         view
     }
 
+    fn group(&mut self, target: &Target, exclusions: &[Target]) -> usize {
+        let concerns = |exclusion: &&Target| exclusion.variable == target.variable && !target.count;
+        let exclusions: Vec<Target> = exclusions.iter().filter(concerns).cloned().collect();
+        let key = format!("{} !{}", key(std::slice::from_ref(target)), key(&exclusions));
+        let group = self.group_keys.place(key);
+        if group == self.groups.len() {
+            self.groups.push(Group { target: target.clone(), exclusions });
+        }
+        group
+    }
+
     fn predicate(&mut self, needs: &Needs, side: usize) -> Option<usize> {
         let literals = self.literals.get_mut(side)?;
-        let clauses: Vec<_> = needs.clauses.iter().filter_map(|clause| literals.place(clause)).collect();
+        let clauses: Vec<_> = needs
+            .clauses
+            .iter()
+            .filter_map(|clause| literals.place(clause))
+            .map(|bit| (bit / 64, 1 << (bit % 64)))
+            .collect();
         let predicate = Predicate { bytes: needs.bytes, clauses };
         (!needs.is_empty()).then(|| self.predicates.place(predicate))
     }
@@ -288,17 +343,16 @@ impl Builder {
 #[derive(Default)]
 struct Literals {
     clauses: BTreeMap<Clause, usize>,
+    /// The bytes of each clause.
+    bytes: Vec<ByteSet>,
     meets: BTreeMap<Vec<u8>, Vec<usize>>,
 }
 
 impl Literals {
     /// The place of a clause; none if its literals do not fit any more.
-    fn place(&mut self, clause: &Clause) -> Option<(Option<usize>, ByteSet)> {
-        if clause.literals.is_empty() {
-            return Some((None, clause.bytes));
-        }
+    fn place(&mut self, clause: &Clause) -> Option<usize> {
         if let Some(known) = self.clauses.get(clause) {
-            return Some((Some(*known), clause.bytes));
+            return Some(*known);
         }
         if self.meets.len() + clause.literals.len() > LITERALS {
             return None;
@@ -308,7 +362,8 @@ impl Literals {
             self.meets.entry(literal.clone()).or_default().push(bit);
         }
         self.clauses.insert(clause.clone(), bit);
-        Some((Some(bit), clause.bytes))
+        self.bytes.push(clause.bytes);
+        Some(bit)
     }
 
     /// None if the automaton cannot be built.
@@ -320,7 +375,8 @@ impl Literals {
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(self.meets.keys())
             .ok()?;
-        Some(Scanner { automaton, meets: self.meets.into_values().collect(), bits })
+        let rows = Rows::of(&self.bytes);
+        Some(Scanner { automaton, meets: self.meets.into_values().collect(), rows, bits })
     }
 }
 
@@ -343,17 +399,6 @@ impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
             self.items.len() - 1
         })
     }
-}
-
-/// The transformations up to each step of a trie; a step comes after the one before it.
-fn chains(steps: &[(usize, Option<Transformation>)]) -> Vec<Vec<Transformation>> {
-    let mut chains: Vec<Vec<Transformation>> = Vec::new();
-    for (parent, transformation) in steps {
-        let mut chain = chains.get(*parent).cloned().unwrap_or_default();
-        chain.extend(*transformation);
-        chains.push(chain);
-    }
-    chains
 }
 
 /// Equal keys: the same values. Equal expressions of one engine are one, so their addresses tell them apart.

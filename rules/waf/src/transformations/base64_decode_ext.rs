@@ -6,7 +6,7 @@ use super::base64_decode::{decode, digit};
 use super::bytes::settle;
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::ALL];
 
 /// Applies it. Borrowed: nothing changed.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::bytes::{buffer, first, settle};
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"\"'\\^ ,;\t\r\n").with(b'A', b'Z')];
 
 /// Applies it. Borrowed: nothing changed.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::bytes::{NBSP, Rewrite, find, first, is_space, run};
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b" ").with(b'\t', b'\r').with(NBSP, NBSP)];
 
 /// Applies it. Borrowed: nothing changed.

@@ -7,7 +7,7 @@ use memchr::memchr;
 use super::bytes::{Rewrite, control_escape, find, hex_pair, octal};
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"\\")];
 
 /// Applies it. Borrowed: nothing changed.

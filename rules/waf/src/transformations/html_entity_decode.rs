@@ -9,7 +9,7 @@ use memchr::memchr;
 use super::bytes::{NBSP, Rewrite, find, hex_digit, run};
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`]. Every name has a `t` or a `p`.
+/// See [`super::changes`]. Every name has a `t` or a `p`.
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"&"), ByteSet::listed(b"#tTpP")];
 
 /// Applies it. Borrowed: nothing changed.

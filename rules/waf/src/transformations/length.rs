@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[];
 
 /// Applies it. Borrowed: nothing changed.

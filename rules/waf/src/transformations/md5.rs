@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ::md5::{Digest, Md5};
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[];
 
 /// Applies it. Borrowed: nothing changed.

@@ -6,7 +6,7 @@ use super::bytes::{map_bytes, settle};
 use super::normalize_path::{is_normal, normalize};
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"/.\\")];
 
 /// Applies it. Borrowed: nothing changed.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::bytes::map_bytes;
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::NONE.with(0x80, 0xff)];
 
 /// Applies it. Borrowed: nothing changed.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::bytes::filter_bytes;
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"\0")];
 
 /// Applies it. Borrowed: nothing changed.

@@ -7,7 +7,7 @@ use memchr::memmem;
 use super::bytes::{Rewrite, find};
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"/"), ByteSet::listed(b"*")];
 
 /// Applies it. Borrowed: nothing changed.

@@ -6,7 +6,7 @@ use ::sha1::{Digest, Sha1};
 use super::bytes::buffer;
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[];
 
 /// Applies it. Borrowed: nothing changed.

@@ -6,7 +6,7 @@ use super::bytes::part;
 use super::{trim_left, trim_right};
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b" ").with(b'\t', b'\r')];
 
 /// Applies it. Borrowed: nothing changed.

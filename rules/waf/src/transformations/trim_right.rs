@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::bytes::{is_space, part};
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b" ").with(b'\t', b'\r')];
 
 /// Applies it. Borrowed: nothing changed.

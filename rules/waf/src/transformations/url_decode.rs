@@ -7,7 +7,7 @@ use memchr::memchr2;
 use super::bytes::{Rewrite, find, hex_pair};
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"%+")];
 
 /// Applies it. Borrowed: nothing changed.

@@ -7,7 +7,7 @@ use super::bytes::hex_quad;
 use super::url_decode::decode;
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`].
+/// See [`super::changes`].
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"%+")];
 
 /// Applies it. Borrowed: nothing changed.

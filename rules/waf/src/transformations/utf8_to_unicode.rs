@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use crate::prefilter::ByteSet;
 
-/// See [`super::may_change`]: a leading byte and one that follows it.
+/// See [`super::changes`]: a leading byte and one that follows it.
 pub(super) const CHANGES: &[ByteSet] = &[ByteSet::NONE.with(0xc2, 0xf4), ByteSet::NONE.with(0x80, 0xbf)];
 
 /// Applies it. Borrowed: nothing changed.
