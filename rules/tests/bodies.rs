@@ -385,6 +385,20 @@ fn a_form_with_long_files_passes_and_an_attack_anywhere_but_in_a_file_does_not()
 }
 
 #[test]
+fn a_boundary_at_the_end_of_what_is_held_is_seen() {
+    // The limit falls on each byte of what stands between the file and the field behind it.
+    let snapshot_default = defaults();
+    for length in 1800..2010 {
+        let good = form([10, length], "b", "fine");
+        assert_eq!(upload(&snapshot_default, &good, 1), (good.len(), None), "{length}");
+        let bad = form([10, length], "b", "attack");
+        let (sent, status) = upload(&snapshot_default, &bad, 1);
+        assert_eq!(status, Some(403), "{length}");
+        assert!(!bad[..sent].ends_with(b"attack"), "{length}");
+    }
+}
+
+#[test]
 fn an_upload_is_limited_under_at_and_over_its_bytes() {
     let body = form([5000, 5000], "b", "fine");
     for (limit, status) in [(body.len() + 1, None), (body.len(), None), (body.len() - 1, Some(413))] {

@@ -163,11 +163,14 @@ struct Reader {
 impl Reader {
     fn run(&mut self, boundary: &[u8], body: &[u8], complete: bool) -> Result<(), &'static str> {
         for line in lines(body) {
+            let rest = line.text.strip_prefix(b"--").and_then(|rest| rest.strip_prefix(boundary));
             if !complete && line.ending == Ending::None {
-                // The line was cut; nobody knows what it would have been.
+                // The line was cut; nobody knows what it would have been. With a boundary in it, it is no data.
+                if rest.is_some() {
+                    self.cut_in_boundary(body);
+                }
                 break;
             }
-            let rest = line.text.strip_prefix(b"--").and_then(|rest| rest.strip_prefix(boundary));
             match rest {
                 Some(rest) => {
                     self.boundary_line(rest, &line, body)?;
@@ -212,6 +215,13 @@ impl Reader {
             self.state = State::Headers(Vec::new());
         }
         Ok(())
+    }
+
+    /// The body was cut behind a boundary and before its line's end: a part that was open has ended.
+    fn cut_in_boundary(&mut self, body: &[u8]) {
+        if let State::Data { disposition, start, end } = std::mem::replace(&mut self.state, State::After) {
+            self.finish(disposition, body.get(start..end).unwrap_or_default());
+        }
     }
 
     /// Any other line.

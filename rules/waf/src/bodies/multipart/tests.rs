@@ -205,6 +205,30 @@ fn a_body_that_was_cut_off_keeps_what_it_has() {
 }
 
 #[test]
+fn a_body_that_is_cut_in_a_boundary_is_in_no_file() {
+    let begin = "--B\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\nx";
+    for (tail, open) in [
+        ("", Some(1)),
+        ("\r", Some(2)),
+        ("\r\n", Some(3)),
+        ("\r\n--", Some(5)),
+        ("\r\n--B", None),
+        ("\r\n--B\r", None),
+        ("\r\n--B-", None),
+        ("\r\n--B--", None),
+        ("\r\n--B--\r", None),
+        ("\r\n--b", Some(6)),
+        ("\n--B", None),
+    ] {
+        let form = parse(TYPE, format!("{begin}{tail}").as_bytes(), PARTS_LIMIT, false);
+        assert_eq!((form.open_file, form.error), (open, None), "{tail:?}");
+        assert_eq!(form.files[0].size, open.unwrap_or(1), "{tail:?}");
+    }
+    let field = b"--B\r\nContent-Disposition: form-data; name=a\r\n\r\nx\r\n--B";
+    assert_eq!(parse(TYPE, field, PARTS_LIMIT, false).fields, [pair("a", "x")], "the boundary is no value");
+}
+
+#[test]
 fn limits_hold_at_and_over() {
     let one = "--B\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n";
     for (count, over) in [(PARTS_LIMIT - 1, false), (PARTS_LIMIT, false), (PARTS_LIMIT + 1, true)] {
