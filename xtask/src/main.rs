@@ -58,10 +58,12 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
-    /// Make the tables of the injection detectors anew from the source of `libinjectionrs`.
+    /// Make the tables of the injection detectors anew from the source of `libinjectionrs` and the package `@webref/idl`.
     Tables {
-        /// Its directory.
+        /// The directory of the one.
         source: std::path::PathBuf,
+        /// The directory of the other.
+        idl: std::path::PathBuf,
     },
     /// The long counts of the tests, in full (1,000 swaps and the like).
     Soak,
@@ -74,7 +76,7 @@ fn main() -> ExitCode {
         Command::Bench { what, arguments } => bench::run(&what, &arguments),
         Command::Crs(arguments) => crs::run(&arguments),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map(|()| true),
-        Command::Tables { source } => tables::run(&source).map(|()| true),
+        Command::Tables { source, idl } => tables::run(&source, &idl).map(|()| true),
         Command::Soak => test::soak(),
     };
     match outcome {

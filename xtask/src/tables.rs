@@ -1,8 +1,12 @@
-//! `cargo xtask tables SOURCE`: the tables of the injection detectors, from the source of libinjection's port to Rust.
+//! `cargo xtask tables SOURCE IDL`: the tables of the injection detectors, from the source of libinjection's port to Rust
+//! and from the Web IDL of the platform's specifications.
 //!
 //! SOURCE is a directory with `src/sqli/generated_data.rs` and `src/xss/blacklists.rs`, as the crate `libinjectionrs`
-//! 0.1.1 has it; both hold libinjection's data, under the BSD 3-clause licence. What has another shape is refused. The
-//! result is committed, so that a build needs no source.
+//! 0.1.1 has it; both hold libinjection's data, under the BSD 3-clause licence. IDL is the directory of the package
+//! `@webref/idl` 3.85.0, under the MIT licence. What has another shape is refused. The result is committed, so that a
+//! build needs no source.
+
+mod handlers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 const TARGET: &str = "rules/waf/src/injection/generated";
 
 /// Makes the tables anew.
-pub fn run(source: &Path) -> Result<()> {
+pub fn run(source: &Path, idl: &Path) -> Result<()> {
     let read = |path: &str| {
         let path = source.join(path);
         std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
@@ -22,11 +26,14 @@ pub fn run(source: &Path) -> Result<()> {
     let sqli = read("src/sqli/generated_data.rs")?;
     let xss = read("src/xss/blacklists.rs")?;
     let (words, fingerprints) = keywords(&sqli)?;
+    let events = names(&xss, "BLACK_ATTR_EVENTS", true)?;
+    let known: BTreeSet<&str> = events.keys().map(String::as_str).collect();
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(TARGET);
     for (name, text) in [
         ("words.rs", words_file(&words)?),
         ("fingerprints.rs", fingerprints_file(&fingerprints)?),
         ("markup.rs", markup_file(&xss)?),
+        ("handlers.rs", handlers::table(&handlers::read(idl)?, &known)?),
     ] {
         let path = target.join(name);
         std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
@@ -166,7 +173,7 @@ fn names(text: &str, list_name: &str, kind: bool) -> Result<BTreeMap<String, Str
 fn markup_file(source: &str) -> Result<String> {
     let mut text = header("Names of HTML that run scripts.");
     text.push_str(
-        "/// Why an attribute is dangerous.\n#[derive(Clone, Copy, Debug, PartialEq, Eq)]\npub(in crate::injection) enum Danger {\n\
+        "/// Why an attribute is dangerous.\n#[derive(Clone, Copy, Debug, PartialEq, Eq)]\npub enum Danger {\n\
          /// Whatever its value is.\nAlways,\n/// Its value is a style.\nStyle,\n/// Its value is a URL.\nUrl,\n\
          /// Its value is the name of an attribute.\nName,\n}\n\n",
     );
@@ -183,11 +190,11 @@ fn markup_file(source: &str) -> Result<String> {
         ("Tags, in order.", "TAGS", tags.keys().collect()),
         ("Schemes of URLs, in order.", "URLS", urls.keys().collect()),
     ] {
-        writeln!(text, "/// {doc}\npub(in crate::injection) const {name}: &[&str] = &[")?;
+        writeln!(text, "/// {doc}\npub const {name}: &[&str] = &[")?;
         list.into_iter().try_for_each(|item| writeln!(text, "{item:?},"))?;
         text.push_str("];\n\n");
     }
-    text.push_str("/// Other attributes, in order.\npub(in crate::injection) const ATTRIBUTES: &[(&str, Danger)] = &[\n");
+    text.push_str("/// Other attributes, in order.\npub const ATTRIBUTES: &[(&str, Danger)] = &[\n");
     for (name, danger) in names(source, "BLACK_ATTRS", true)? {
         writeln!(text, "({name:?}, Danger::{danger}),")?;
     }

@@ -192,6 +192,7 @@ fn where_the_oracle_differs_libinjection_is_followed() {
         ("1 or 1.e(1)=1", "1&(1)"),
         ("is distinct union@#abc", "nUvc"),
         ("1 or @user()", "1&f()"),
+        ("LOCK \\IN}5@#", "n1vc"),
     ] {
         assert!(differences::of_sqli(value.as_bytes()), "{value} is listed");
         assert_eq!(fingerprint(value.as_bytes()), ours, "{value}");
@@ -205,6 +206,32 @@ fn where_the_oracle_differs_libinjection_is_followed() {
             !libinjectionrs::detect_xss(value.as_bytes()).is_injection(),
             "{value}: no difference any more"
         );
+    }
+}
+
+#[test]
+fn event_handlers_that_are_newer_than_libinjection_are_found() {
+    for handler in differences::handlers::HANDLERS {
+        for value in [
+            format!("<x on{}=alert(1)>", handler.to_ascii_lowercase()),
+            format!("' ON{handler} = 1 x='"),
+            format!("<set attributename=on{handler} to=x>"),
+        ] {
+            assert!(xss(value.as_bytes()), "{value}");
+            assert!(differences::of_xss(value.as_bytes()), "{value} is a listed difference");
+            let theirs = libinjectionrs::detect_xss(value.as_bytes());
+            assert!(!theirs.is_injection(), "{value}: no difference any more");
+        }
+    }
+    for value in ["<x onbeforetoggl=1>", "<x oncomman=1>", "<x ononbegin=1>", "onbegin", "on begin=1"] {
+        assert!(!xss(value.as_bytes()), "{value}");
+    }
+}
+
+#[test]
+fn only_listed_values_may_differ_from_the_oracle() {
+    for value in ["<x onclick=1>", "<x onclick>", "<a href=javascript:x>", "one=1", "on=1", "<script>"] {
+        assert!(!differences::of_xss(value.as_bytes()), "{value}");
     }
 }
 
@@ -361,6 +388,7 @@ const HTML_PIECES: &[&str] = &[
     "a",
     "onclick",
     "ONLOAD",
+    "onbeforetoggle",
     "on",
     "href",
     "src",

@@ -1,5 +1,6 @@
 //! Whether a value holds a script: a tag, attribute, URL or comment that runs one, in a context where it could stand.
 
+use super::generated::handlers::HANDLERS;
 use super::generated::markup::{ATTRIBUTES, Danger, EVENTS, TAGS, URLS};
 use super::markup::{Context, Markup, Piece};
 
@@ -90,8 +91,8 @@ fn danger_of(name: &[u8]) -> Option<Danger> {
     ATTRIBUTES.get(place).map(|(_, danger)| *danger)
 }
 
-/// Whether an attribute's name begins with that of a handler of events. No name in the table begins with another one,
-/// so only the last one that is not above can be its beginning.
+/// Whether an attribute's name begins with that of a handler of events, libinjection's or a newer one. No name in a
+/// table begins with another one, so only the last one that is not above can be its beginning.
 fn is_event(name: &[u8]) -> bool {
     let Some(event) = name.get(2..).filter(|_| starts_with(name, "ON")) else { return false };
     let mut buffer = [0; LONGEST_EVENT];
@@ -99,11 +100,11 @@ fn is_event(name: &[u8]) -> bool {
     // A NUL is no letter of a name: what stands before it counts.
     let event = event.split(|byte| *byte == 0).next().unwrap_or_default();
     let Some(event) = capitals(event.iter().copied(), &mut buffer) else { return false };
-    let above = EVENTS.partition_point(|known| known.as_bytes() <= event);
-    above
-        .checked_sub(1)
-        .and_then(|last| EVENTS.get(last))
-        .is_some_and(|last| event.starts_with(last.as_bytes()))
+    [EVENTS, HANDLERS].iter().any(|table| {
+        let above = table.partition_point(|known| known.as_bytes() <= event);
+        let last = above.checked_sub(1).and_then(|last| table.get(last));
+        last.is_some_and(|last| event.starts_with(last.as_bytes()))
+    })
 }
 
 fn is_comment(text: &[u8]) -> bool {
@@ -162,7 +163,10 @@ const LAST_POINT: u32 = 0x10_00ff;
 
 /// The longest names of the tables.
 const LONGEST_TAG: usize = longest(TAGS);
-const LONGEST_EVENT: usize = longest(EVENTS);
+const LONGEST_EVENT: usize = {
+    let (old, new) = (longest(EVENTS), longest(HANDLERS));
+    if old > new { old } else { new }
+};
 const LONGEST_SCHEME: usize = longest(URLS);
 const LONGEST_ATTRIBUTE: usize = {
     let (mut longest, mut rest) = (0, ATTRIBUTES);

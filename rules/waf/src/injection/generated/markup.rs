@@ -4,7 +4,7 @@
 
 /// Why an attribute is dangerous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::injection) enum Danger {
+pub enum Danger {
     /// Whatever its value is.
     Always,
     /// Its value is a style.
@@ -16,7 +16,7 @@ pub(in crate::injection) enum Danger {
 }
 
 /// Events after `ON`, in order; none begins with another one.
-pub(in crate::injection) const EVENTS: &[&str] = &[
+pub const EVENTS: &[&str] = &[
     "ABORT",
     "ACTIVATE",
     "ACTIVE",
@@ -274,16 +274,16 @@ pub(in crate::injection) const EVENTS: &[&str] = &[
 ];
 
 /// Tags, in order.
-pub(in crate::injection) const TAGS: &[&str] = &[
+pub const TAGS: &[&str] = &[
     "APPLET", "BASE", "COMMENT", "EMBED", "FRAME", "FRAMESET", "HANDLER", "IFRAME", "IMPORT", "ISINDEX",
     "LINK", "LISTENER", "META", "NOSCRIPT", "OBJECT", "SCRIPT", "STYLE", "VMLFRAME", "XML", "XSS",
 ];
 
 /// Schemes of URLs, in order.
-pub(in crate::injection) const URLS: &[&str] = &["DATA", "JAVA", "JAVASCRIPT", "VBSCRIPT", "VIEW-SOURCE"];
+pub const URLS: &[&str] = &["DATA", "JAVA", "JAVASCRIPT", "VBSCRIPT", "VIEW-SOURCE"];
 
 /// Other attributes, in order.
-pub(in crate::injection) const ATTRIBUTES: &[(&str, Danger)] = &[
+pub const ATTRIBUTES: &[(&str, Danger)] = &[
     ("ACTION", Danger::Url),
     ("ATTRIBUTENAME", Danger::Name),
     ("BACKGROUND", Danger::Url),
