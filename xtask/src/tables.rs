@@ -6,7 +6,7 @@
 //! `@webref/idl` 3.85.0, under the MIT licence. What has another shape is refused. The result is committed, so that a
 //! build needs no source.
 
-mod handlers;
+mod events;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -33,7 +33,7 @@ pub fn run(source: &Path, idl: &Path) -> Result<()> {
         ("words.rs", words_file(&words)?),
         ("fingerprints.rs", fingerprints_file(&fingerprints)?),
         ("markup.rs", markup_file(&xss)?),
-        ("handlers.rs", handlers::table(&handlers::read(idl)?, &known)?),
+        ("newer_events.rs", events::table(&events::read(idl)?, &known)?),
     ] {
         let path = target.join(name);
         std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;

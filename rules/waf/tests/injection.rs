@@ -211,7 +211,7 @@ fn where_the_oracle_differs_libinjection_is_followed() {
 
 #[test]
 fn event_handlers_that_are_newer_than_libinjection_are_found() {
-    for handler in differences::handlers::HANDLERS {
+    for handler in differences::newer_events::NEWER_EVENTS {
         for value in [
             format!("<x on{}=alert(1)>", handler.to_ascii_lowercase()),
             format!("' ON{handler} = 1 x='"),

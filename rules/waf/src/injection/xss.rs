@@ -1,7 +1,7 @@
 //! Whether a value holds a script: a tag, attribute, URL or comment that runs one, in a context where it could stand.
 
-use super::generated::handlers::HANDLERS;
 use super::generated::markup::{ATTRIBUTES, Danger, EVENTS, TAGS, URLS};
+use super::generated::newer_events::NEWER_EVENTS;
 use super::markup::{Context, Markup, Piece};
 
 /// Whether it does. The value is read as if it stood between tags, in a tag, and in a value after each quote.
@@ -100,7 +100,7 @@ fn is_event(name: &[u8]) -> bool {
     // A NUL is no letter of a name: what stands before it counts.
     let event = event.split(|byte| *byte == 0).next().unwrap_or_default();
     let Some(event) = capitals(event.iter().copied(), &mut buffer) else { return false };
-    [EVENTS, HANDLERS].iter().any(|table| {
+    [EVENTS, NEWER_EVENTS].iter().any(|table| {
         let above = table.partition_point(|known| known.as_bytes() <= event);
         let last = above.checked_sub(1).and_then(|last| table.get(last));
         last.is_some_and(|last| event.starts_with(last.as_bytes()))
@@ -164,7 +164,7 @@ const LAST_POINT: u32 = 0x10_00ff;
 /// The longest names of the tables.
 const LONGEST_TAG: usize = longest(TAGS);
 const LONGEST_EVENT: usize = {
-    let (old, new) = (longest(EVENTS), longest(HANDLERS));
+    let (old, new) = (longest(EVENTS), longest(NEWER_EVENTS));
     if old > new { old } else { new }
 };
 const LONGEST_SCHEME: usize = longest(URLS);

@@ -1,8 +1,8 @@
 //! Where the oracle, a port of libinjection to Rust, is known to differ from libinjection itself. We follow libinjection
 //! as ModSecurity carries it; a value that may show one of these differences is judged by its own tests.
 
-#[path = "../../src/injection/generated/handlers.rs"]
-pub mod handlers;
+#[path = "../../src/injection/generated/newer_events.rs"]
+pub mod newer_events;
 
 #[allow(dead_code, reason = "only the events are asked for")]
 #[path = "../../src/injection/generated/markup.rs"]
@@ -68,7 +68,7 @@ pub fn of_xss(value: &[u8]) -> bool {
 
 /// Whether an event handler is in it that libinjection does not know.
 fn is_newer(value: &[u8]) -> bool {
-    handlers::HANDLERS.iter().any(|handler| holds(value, &format!("on{handler}")))
+    newer_events::NEWER_EVENTS.iter().any(|handler| holds(value, &format!("on{handler}")))
 }
 
 /// Whether a name in it begins with that of an event and goes on.

@@ -2,6 +2,6 @@
 //! IDL of the platform's specifications, which is under the MIT licence: see NOTICE.
 
 pub(super) mod fingerprints;
-pub(super) mod handlers;
 pub(super) mod markup;
+pub(super) mod newer_events;
 pub(super) mod words;

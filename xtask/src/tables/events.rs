@@ -77,7 +77,7 @@ pub(super) fn table(names: &BTreeSet<String>, known: &BTreeSet<&str>) -> Result<
          //!\n\
          //! The package `@webref/idl`, Copyright 2020 World Wide Web Consortium; MIT licence: see NOTICE.\n\n\
          /// After `ON`, in order; none begins with another one, nor with one of libinjection's.\n\
-         pub const HANDLERS: &[&str] = &[\n",
+         pub const NEWER_EVENTS: &[&str] = &[\n",
     );
     let begins = |name: &str| {
         (1..=name.len())

@@ -4,7 +4,7 @@
 //! The package `@webref/idl`, Copyright 2020 World Wide Web Consortium; MIT licence: see NOTICE.
 
 /// After `ON`, in order; none begins with another one, nor with one of libinjection's.
-pub const HANDLERS: &[&str] = &[
+pub const NEWER_EVENTS: &[&str] = &[
     "AFTERSCRIPTEXECUTE",
     "APPINSTALLED",
     "AUXCLICK",

@@ -1,0 +1,120 @@
+//! Promise: a form that is longer than what is held is never sent to its end if a rule refuses it when it is judged whole;
+//! of what was sent before, no field was refused; what is held stays bounded, however the form is cut.
+#![no_main]
+
+use std::sync::{Arc, OnceLock};
+
+use http::HeaderMap;
+use libfuzzer_sys::fuzz_target;
+use palisade_fuzz::exchange::{connection, head, headers};
+use palisade_fuzz::input::{Input, pieces};
+use palisade_model::{BodyKind, Policy, WorkloadId};
+use palisade_rules::upload::{Passage, Upload};
+use palisade_rules::{Engine, Exchange, Feed, Snapshot, Step};
+use palisade_waf::bodies::multipart::{PARTS_LIMIT, parse};
+use serde_json::json;
+
+const TYPE: &str = "multipart/form-data; boundary=b";
+const RULES: &str =
+    "SecRule ARGS|FILES|FILES_NAMES|MULTIPART_PART_HEADERS \"@contains attack\" \"id:1,phase:2,deny\"";
+/// What the policy holds, so small that an input passes it.
+const LIMIT: usize = 100;
+
+/// Two policies: one that holds the whole of any input, one that does not.
+fn snapshots() -> &'static [Snapshot; 2] {
+    static SNAPSHOTS: OnceLock<[Snapshot; 2]> = OnceLock::new();
+    SNAPSHOTS.get_or_init(|| {
+        [1 << 20, LIMIT].map(|limit| {
+            let document = |kind: &str, spec: serde_json::Value| {
+                json!({"apiVersion": "palisade.dev/v1alpha1", "kind": kind,
+                       "metadata": {"name": "rules", "namespace": "shop"}, "spec": spec})
+            };
+            let mut policy = Policy::empty(WorkloadId::local("shop", "payments"));
+            let set = document("RuleSet", json!({"sources": [{"name": "t.conf", "text": RULES}]}));
+            policy.rule_sets = vec![serde_json::from_value(set).expect("a rule set")];
+            let waf = json!({"ruleSet": "rules", "requestBody": {"maxBytes": limit, "over": "reject"},
+                             "bodies": {"uploadBytes": 1 << 20}});
+            policy.waf = vec![serde_json::from_value(document("WafPolicy", waf)).expect("a policy")];
+            Snapshot::new(Arc::new(Engine::compile(&policy, "v1", None).expect("it compiles")), None)
+        })
+    })
+}
+
+fn content_type() -> HeaderMap {
+    headers(std::iter::once(format!("content-type: {TYPE}").as_bytes()))
+}
+
+/// The bytes that may go on, and whether that is the whole form.
+fn passed(snapshot: &Snapshot, body: &[u8], cuts: &[u8]) -> (usize, bool) {
+    let exchange = Exchange { reference: "reference".into(), time_ms: 0 };
+    let head = head(b"POST", "/", None, content_type());
+    let Step::NeedBody(mut stage) = snapshot.request(&connection(), head, BodyKind::Unknown, exchange) else {
+        panic!("the body is judged");
+    };
+    let mut rest = pieces(body, cuts);
+    let mut fed = 0;
+    for piece in rest.by_ref() {
+        fed += piece.len();
+        match stage.feed(piece) {
+            Feed::More => assert!(fed <= 2 * stage.limit() + 32, "{fed} bytes are held"),
+            Feed::Enough | Feed::TooLong => break,
+        }
+    }
+    match stage.finish() {
+        Err(_) => (0, false),
+        Ok(mut permit) => match permit.take_upload() {
+            None => (fed, fed == body.len()),
+            Some(upload) => go_on(upload, rest, fed),
+        },
+    }
+}
+
+fn go_on<'a>(mut upload: Box<Upload>, rest: impl Iterator<Item = &'a [u8]>, first: usize) -> (usize, bool) {
+    let (mut sent, mut held) = (first, 0);
+    for piece in rest {
+        match upload.feed(piece) {
+            Passage::Pass => {
+                assert_eq!(held, 0, "it overtakes what is held");
+                sent += piece.len();
+            }
+            Passage::Hold => held += piece.len(),
+            Passage::Judge => {
+                held += piece.len();
+                match upload.judge(false) {
+                    Err(_) => return (sent, false),
+                    Ok(true) => (sent, held) = (sent + held, 0),
+                    Ok(false) => {}
+                }
+            }
+            Passage::TooLong => return (sent, false),
+        }
+        assert!(held <= 2 * LIMIT + 64, "{held} bytes are held");
+    }
+    match upload.judge(true) {
+        Err(_) => (sent, false),
+        Ok(_) => (sent + held, true),
+    }
+}
+
+// The first line says how the form is cut; the rest is the form.
+fuzz_target!(|data: &[u8]| {
+    let mut input = Input::new(data);
+    let cuts = input.line();
+    // Lines may be written with LF alone.
+    let body = input.rest();
+    let [whole, parted] = snapshots();
+    let permitted = passed(whole, body, b"").1;
+    let (sent, ended) = passed(parted, body, cuts);
+    assert!(sent <= body.len());
+    assert!(permitted || !ended || body.is_empty(), "refused as a whole, and sent in parts");
+    let form = parse(TYPE.as_bytes(), body.get(..sent).unwrap_or_default(), PARTS_LIMIT, false);
+    let refused = |text: &[u8]| text.windows(6).any(|part| part == b"attack");
+    if permitted {
+        return;
+    }
+    for (name, value) in &form.fields {
+        let _ = name;
+        assert!(!refused(value), "a refused field was sent: {}", body.escape_ascii());
+    }
+    assert!(!form.files.iter().any(|file| refused(&file.name) || refused(&file.filename)));
+});
