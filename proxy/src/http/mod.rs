@@ -3,6 +3,7 @@
 //! It does not judge requests; `inbound::request` does.
 
 pub mod body;
+pub mod escaped_io;
 pub mod guarded_io;
 pub mod serve;
 pub mod stall;

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use palisade_model::limits::HEADER_BYTES;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::escaped_io::EscapedIo;
 use super::guarded_io::{GuardedIo, Patience};
 use crate::deny::{Refusal, Transport};
 use crate::downstream::Downstream;
@@ -92,7 +93,7 @@ where
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(EscapedIo::new(stream, limits.header_bytes)), service);
     let mut connection = std::pin::pin!(connection);
     let idle = active.duration(|limits| limits.idle_timeout_ms);
     let mut drained = false;

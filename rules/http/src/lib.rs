@@ -24,6 +24,7 @@ mod framing;
 pub mod guard;
 pub mod head;
 mod headers;
+pub mod http2;
 pub mod malformed;
 pub mod path;
 pub mod response;

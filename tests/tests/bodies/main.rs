@@ -24,3 +24,4 @@ mod long;
 mod packed;
 mod stage;
 mod streams;
+mod targets;
