@@ -10,7 +10,7 @@ use palisade_fuzz::exchange::{connection, head, headers};
 use palisade_fuzz::input::{Input, pieces};
 use palisade_model::{BodyKind, Policy, WorkloadId};
 use palisade_rules::upload::{Passage, Upload};
-use palisade_rules::{Engine, Exchange, Feed, Snapshot, Step};
+use palisade_rules::{Engine, Exchange, Feed, LOOKS, Snapshot, Step};
 use palisade_waf::bodies::multipart::{PARTS_LIMIT, parse};
 use serde_json::json;
 
@@ -52,19 +52,31 @@ fn passed(snapshot: &Snapshot, body: &[u8], cuts: &[u8]) -> (usize, bool) {
         panic!("the body is judged");
     };
     let mut rest = pieces(body, cuts);
-    let mut fed = 0;
-    for piece in rest.by_ref() {
-        fed += piece.len();
-        match stage.feed(piece) {
-            Feed::More => assert!(fed <= 2 * stage.limit() + 32, "{fed} bytes are held"),
-            Feed::Enough | Feed::TooLong => break,
+    let (mut fed, mut behind) = (0, &b""[..]);
+    'feeding: for piece in rest.by_ref() {
+        behind = piece;
+        while !behind.is_empty() {
+            let (now, after) = behind.split_at(stage.room().min(behind.len()));
+            behind = after;
+            fed += now.len();
+            let feed = match stage.feed(now) {
+                Feed::Look => stage.look(),
+                other => other,
+            };
+            match feed {
+                Feed::More => {
+                    assert!(fed <= 2 * stage.limit() + stage.limit() / LOOKS + 1, "{fed} bytes are held")
+                }
+                Feed::Enough | Feed::TooLong => break 'feeding,
+                Feed::Look => panic!("a look comes to something"),
+            }
         }
     }
     match stage.finish() {
         Err(_) => (0, false),
         Ok(mut permit) => match permit.take_upload() {
             None => (fed, fed == body.len()),
-            Some(upload) => go_on(upload, rest, fed),
+            Some(upload) => go_on(upload, std::iter::once(behind).chain(rest), fed),
         },
     }
 }
@@ -88,7 +100,7 @@ fn go_on<'a>(mut upload: Box<Upload>, rest: impl Iterator<Item = &'a [u8]>, firs
             }
             Passage::TooLong => return (sent, false),
         }
-        assert!(held <= 2 * LIMIT + 64, "{held} bytes are held");
+        assert!(held <= 2 * LIMIT + LIMIT / LOOKS + 64, "{held} bytes are held");
     }
     match upload.judge(true) {
         Err(_) => (sent, false),
