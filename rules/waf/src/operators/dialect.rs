@@ -166,9 +166,12 @@ impl<'a> Translator<'a> {
                     return Ok(());
                 }
                 '\\' => self.escape(true)?,
-                '[' if self.rest.starts_with(':') && self.rest.contains(":]") => {
-                    let end = self.rest.find(":]").map_or(0, |at| at + 2);
+                '[' if let Some(end) = posix(self.rest) => {
                     let (name, rest) = self.rest.split_at_checked(end).unwrap_or_default();
+                    let word = name.strip_prefix(':').and_then(|word| word.strip_suffix(":]"));
+                    if !word.is_some_and(|word| POSIX.contains(&word.trim_start_matches('^'))) {
+                        return Err(format!("the class [{name} is not known"));
+                    }
                     self.output.push('[');
                     self.output.push_str(name);
                     self.rest = rest;
@@ -250,6 +253,29 @@ impl<'a> Translator<'a> {
     }
 }
 
+/// The names of POSIX's classes, as in `[[:alpha:]]`.
+const POSIX: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+    "upper", "word", "xdigit",
+];
+
+/// Behind a `[` in a class: the bytes of what is written as one of POSIX's classes, `:alpha:]`, or as an element of a
+/// collation, `.a.]` or `=a=]`. As PCRE looks for it: no bracket stands before its end.
+fn posix(rest: &str) -> Option<usize> {
+    let mark = rest.bytes().next().filter(|byte| b":.=".contains(byte))?;
+    let mut pairs = rest.as_bytes().windows(2).enumerate().skip(1);
+    while let Some((at, pair)) = pairs.next() {
+        match pair {
+            [b'\\', b']' | b'\\'] => drop(pairs.next()),
+            [b']', _] => return None,
+            [b'[', next] if *next == mark => return None,
+            [byte, b']'] if *byte == mark => return Some(at + 2),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The length of a quantifier's inside with its closing brace: `3}`, `3,}` or `3,5}`.
 fn quantifier(rest: &str) -> Option<usize> {
     let end = rest.find('}')?;
@@ -262,111 +288,4 @@ fn quantifier(rest: &str) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use crate::operators::compile_regex;
-
-    /// A pattern, values that match and values that do not.
-    type Case = (&'static str, &'static [&'static [u8]], &'static [&'static [u8]]);
-
-    #[test]
-    fn a_pattern_means_what_pcre_makes_of_it_on_bytes() {
-        let cases: &[Case] = &[
-            (r"^\x{c2}\x{A0}$", &[b"\xc2\xa0"], &[b"\xc3\x82\xc2\xa0"]),
-            (r"^[\x{c2}-\x{c4}]$", &[b"\xc2", b"\xc4"], &[b"\xc5", b"\xc3\x82"]),
-            (r"^\x4$", &[b"\x04"], &[b"4"]),
-            (r"^\x$", &[b"\0"], &[b"x"]),
-            (r"^\0\012$", &[b"\0\n"], &[b"\x0012"]),
-            (r"^\cA\e$", &[b"\x01\x1b"], &[b"A"]),
-            (r"^[\b]$", &[b"\x08"], &[b"b"]),
-            (r"^a\b b$", &[b"a b"], &[b"ab"]),
-            (r"^\h\v$", &[b"\t\n", b" \r", b"\xa0\x85"], &[b"\n\t"]),
-            (r"^[\s\v]$", &[b" ", b"\x0b", b"\x85"], &[b"v"]),
-            (r"^\<a\>$", &[b"<a>"], &[b"a"]),
-            (r"^\Qa.b\E.$", &[b"a.bc"], &[b"axbc"]),
-            (r"^\Q[(*$", &[b"[(*$"], &[b"["]),
-            (r"^[[a]$", &[b"[", b"a"], &[b"[a"]),
-            (r"^[]a]$", &[b"]", b"a"], &[b"b"]),
-            (r"^[^]a]$", &[b"b"], &[b"]", b"a"]),
-            (r"^[a&&b]$", &[b"a", b"&", b"b"], &[b"c"]),
-            (r"^[~~]$", &[b"~"], &[b"-"]),
-            (r"^[-a]$", &[b"-", b"a"], &[b"b"]),
-            (r"^[a-]$", &[b"-", b"a"], &[b"b"]),
-            (r"^[+--]$", &[b"+", b",", b"-"], &[b"."]),
-            (r"^[[:alpha:]_]$", &[b"a", b"_"], &[b"1"]),
-            (r"^[\]\[]$", &[b"[", b"]"], &[b"a"]),
-            (r"^a{2}$", &[b"aa"], &[b"a{2}"]),
-            (r"^a{2,}b{1,2}$", &[b"aaabb"], &[b"ab"]),
-            (r"^a{x}$", &[b"a{x}"], &[b"a"]),
-            (r"^{a,b}$", &[b"{a,b}"], &[b"a"]),
-            (r"^a{,2}$", &[b"a{,2}"], &[b"aa"]),
-            (r"^%{x}$", &[b"%{x}"], &[b"%"]),
-            (r"^.$", &[b"\n", b"\xff", b"\0"], &[b"", b"\xc3\xa9"]),
-            ("^\u{e9}$", &[b"\xc3\xa9"], &[b"\xe9"]),
-            ("^[\u{e9}]$", &[b"\xc3", b"\xa9"], &[b"\xe9"]),
-            (r"a$", &[b"ba"], &[b"a\n", b"a\nb"]),
-            (r"(?i)^\xe9k$", &[b"\xe9K"], &[b"\xc9k", b"\xe9\xe2\x84\xaa"]),
-            (r"^(?#comment [)a$", &[b"a"], &[b"#"]),
-            (r"^(?:a|b)+?c$", &[b"abc"], &[b"c"]),
-            (r"^(?<name>a)(?P<other>b)$", &[b"ab"], &[b"name"]),
-            (r"(?m)^b$", &[b"a\nb"], &[b"ab"]),
-            (r#"^[\"'\-\/]$"#, &[b"\"", b"'", b"-", b"/"], &[b"\\"]),
-        ];
-        for (pattern, matching, others) in cases {
-            let regex = compile_regex(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
-            for value in *matching {
-                assert!(regex.is_match(*value), "{pattern} matches {value:?}");
-            }
-            for value in *others {
-                assert!(!regex.is_match(*value), "{pattern} does not match {value:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_would_mean_something_else_is_refused() {
-        for (pattern, reason) in [
-            ("a++", "possessive"),
-            ("a{2}+", "possessive"),
-            ("a{2}{3}", "quantifier after a quantifier"),
-            ("(?>a)", ""),
-            ("(?=a)", "look-around"),
-            ("(?<!a)b", "look-around"),
-            (r"(a)\1", "backreference"),
-            ("(?R)", "'R'"),
-            ("(?u)a", "'u'"),
-            ("(?x) a", "'x'"),
-            ("(*UTF8)a", "verbs"),
-            (r"\x{100}", "not a byte"),
-            (r"\x{+1}", "not a byte"),
-            (r"\x{1", "without its end"),
-            (r"\u0041", "not supported"),
-            (r"a\", "backslash"),
-            (r"a\Z", ""),
-            (r"\p{L}", ""),
-            ("[a", "without its end"),
-            ("(a", ""),
-            ("a)", ""),
-            ("*a", ""),
-            ("(?#a", "without its end"),
-        ] {
-            let error = compile_regex(pattern).expect_err(pattern);
-            assert!(error.contains(reason), "{pattern}: {error}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_translated_or_refused(pattern in r"[\\\[\](){}?*+|^$.xQEcbhv0a1&~é:#,<>-]{0,16}") {
-            let _ = compile_regex(&pattern);
-        }
-
-        #[test]
-        fn an_escaped_text_matches_itself(text in "[ -~\\n]{1,12}") {
-            let escaped: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_string() } else { format!("\\{c}") }).collect();
-            let regex = compile_regex(&format!("^{escaped}$")).unwrap();
-            prop_assert!(regex.is_match(text.as_bytes()));
-        }
-    }
-}
+mod tests;
