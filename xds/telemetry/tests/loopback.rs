@@ -203,6 +203,60 @@ async fn a_full_sink_is_tried_again_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn a_batch_is_tried_so_often_and_then_given_up() {
+    let attempts = limits::EXPORT_ATTEMPTS as usize;
+    for (failures, delivered) in [(attempts - 2, true), (attempts - 1, true), (attempts, false)] {
+        let (address, _got) = receiver(failures).await;
+        let (exporter, task) = exporter(quick());
+        exporter.event(record(1), None, 0);
+        tokio::spawn(task.run(proven(), move || connect(address)));
+        assert!(within(exporter.flush(Duration::from_secs(60))).await);
+        let counted = (exporter.exported(), exporter.undelivered());
+        assert_eq!(counted, if delivered { (1, 0) } else { (0, 1) }, "{failures} failures");
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_without_an_end_is_over_in_its_time() {
+    let default = ExporterOptions::default();
+    assert_eq!(default.timeout, Duration::from_secs(limits::EXPORT_SECONDS));
+    let timeout = Duration::from_millis(40);
+    let (exporter, task) = exporter(ExporterOptions { timeout, ..quick() });
+    exporter.event(record(1), None, 0);
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counter = tries.clone();
+    let connect = move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+        std::future::pending::<Result<Channel, tonic::transport::Error>>()
+    };
+    let begun = std::time::Instant::now();
+    tokio::spawn(task.run(proven(), connect));
+    assert!(within(exporter.flush(Duration::from_secs(60))).await, "it is given up");
+    assert!(begun.elapsed() >= timeout * limits::EXPORT_ATTEMPTS);
+    assert_eq!(tries.load(Ordering::SeqCst), limits::EXPORT_ATTEMPTS as usize);
+    assert_eq!((exporter.exported(), exporter.undelivered()), (0, 1));
+}
+
+#[tokio::test]
+async fn one_request_has_so_many_signals_and_the_rest_comes_in_the_next() {
+    let most = limits::BATCH_ITEMS;
+    for (queued, sizes) in [(most - 1, vec![most - 1]), (most, vec![most]), (most + 1, vec![most, 1])] {
+        let (address, mut got) = receiver(0).await;
+        let (exporter, task) = exporter(quick());
+        for number in 0..queued as u64 {
+            assert_eq!(exporter.event(record(number), None, number * 1_000), Queued::Yes);
+        }
+        tokio::spawn(task.run(proven(), move || connect(address)));
+        assert!(within(exporter.flush(Duration::from_secs(60))).await);
+        let mut seen = Vec::new();
+        while let Ok(Got::Events(_, events)) = got.try_recv() {
+            seen.push(events.len());
+        }
+        assert_eq!(seen, sizes);
+    }
+}
+
+#[tokio::test]
 async fn when_the_receiver_is_away_events_are_dropped_and_counted_and_memory_is_bounded() {
     // Bound and dropped: nobody listens there.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
