@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -51,6 +51,15 @@ pub struct Progress {
     broken: AtomicBool,
     refused: Mutex<Option<Refusal>>,
     found: Mutex<Option<Found>>,
+    late: Mutex<Late>,
+}
+
+/// An exchange whose answer was over before its request was judged to the end.
+#[derive(Debug, Default)]
+struct Late {
+    /// The request is being judged.
+    judged: bool,
+    ending: Option<Box<Ending>>,
 }
 
 impl Progress {
@@ -95,6 +104,33 @@ impl Progress {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// The request is judged while it is sent: its exchange is not over before that is.
+    pub fn begin_judging(&self) {
+        self.late().judged = true;
+    }
+
+    /// It was judged to the end, or broke off.
+    pub fn end_judging(&self) {
+        let ending = {
+            let mut late = self.late();
+            late.judged = false;
+            late.ending.take()
+        };
+        drop(ending);
+    }
+
+    /// The answer is over. The exchange is too, unless its request is still judged.
+    fn end(&self, ending: Box<Ending>) {
+        let mut late = self.late();
+        if late.judged {
+            late.ending = Some(ending);
+        }
+    }
+
+    fn late(&self) -> MutexGuard<'_, Late> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn count(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -117,6 +153,12 @@ impl Timed {
     /// What is known of it.
     pub fn progress(&self) -> &Arc<Progress> {
         &self.progress
+    }
+
+    /// Whether all of it came, by its length. hyper tells the end of a body no sooner than the next request when the
+    /// answer was over before it.
+    pub fn is_end(&self) -> bool {
+        self.incoming.is_end_stream()
     }
 
     /// The next piece.
@@ -340,6 +382,16 @@ impl OutBody {
                     None => Poll::Ready(None),
                 }
             }
+        }
+    }
+}
+
+impl Drop for OutBody {
+    fn drop(&mut self) {
+        if let Some(ending) = self.ending.take()
+            && let Some(progress) = ending.progress().cloned()
+        {
+            progress.end(ending);
         }
     }
 }

@@ -68,6 +68,7 @@ impl UploadBody {
         budget: Budget,
         turns: Arc<Judging>,
     ) -> Self {
+        timed.progress().begin_judging();
         Self {
             waiting: first.iter().map(Bytes::len).sum(),
             kept: 0,
@@ -101,6 +102,10 @@ impl UploadBody {
             let Some(upload) = &mut self.upload else {
                 return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
             };
+            if self.behind.is_empty() && self.timed.is_end() {
+                self.finish();
+                continue;
+            }
             let behind = std::mem::take(&mut self.behind);
             let polled = match behind.is_empty() {
                 true => ready!(self.timed.poll_piece(cx)),
@@ -202,5 +207,11 @@ impl UploadBody {
         self.upload = None;
         self.progress.refuse(refusal);
         BodyFault::Refused
+    }
+}
+
+impl Drop for UploadBody {
+    fn drop(&mut self) {
+        self.progress.end_judging();
     }
 }

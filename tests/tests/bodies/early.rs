@@ -2,11 +2,12 @@
 
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::stage::{Client, PATIENCE, RULES, Stage, get, limits, origin, status};
+use crate::stage::{Client, PATIENCE, RULES, Stage, get, limits, origin, reason, status};
 
 const MIB: usize = 1 << 20;
 const NO: &str =
@@ -14,7 +15,7 @@ const NO: &str =
 
 /// How an upstream goes after its early answer.
 #[derive(Clone, Copy, Debug)]
-enum Goes {
+pub enum Goes {
     /// It closes with bytes unread, which the kernel makes a reset of.
     Reset,
     /// It closes its sending side and reads nothing.
@@ -24,7 +25,7 @@ enum Goes {
 }
 
 /// An upstream that answers after a few bytes of the body.
-fn impatient(goes: Goes) -> SocketAddr {
+pub fn impatient(goes: Goes) -> SocketAddr {
     origin(move |mut client| {
         let Some(_) = client.head() else { return };
         client.bytes(1_000);
@@ -79,27 +80,42 @@ fn an_early_answer_reaches_the_client_though_its_upload_does_not_end() {
 
 #[test]
 fn an_early_answer_to_a_long_form_reaches_the_client_and_what_is_refused_later_is_recorded() {
-    let address = origin(|mut client| {
+    let (tell, took) = channel();
+    let address = origin(move |mut client| {
         let Some(_) = client.head() else { return };
         client.bytes(1_000);
         client.send("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nthanks");
-        client.rest();
+        tell.send(client.rest()).unwrap();
     });
     let stage = Stage::new(address, RULES, limits(50_000, "reject"));
     let part = |name: &str| format!("--b\r\ncontent-disposition: form-data; name={name}\r\n\r\n");
     let body = format!("{}{}\r\n{}", part("f; filename=a"), "x".repeat(300_000), part("n"));
     let mut client = stage.connect();
     client.send(format!(
-        "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: multipart/form-data; boundary=b\r\n\
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-type: multipart/form-data; boundary=b\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len() + "attack\r\n--b--\r\n".len()
     ));
     assert_eq!(status(&client.head().unwrap()), 200);
     assert_eq!(client.bytes(6), b"thanks");
-    // The attack comes after the answer: it does not reach the upstream. Nobody waits for it any more.
+    // The attack comes after the answer: it does not reach the upstream.
     let _ = client.stream.write_all(b"attack\r\n--b--\r\n");
     let record = stage.proxy.record(client.stream.local_addr().unwrap()).unwrap();
     assert_eq!(record["response"]["status"], 200, "{record}");
+    assert_eq!(reason(&record), "waf_request", "{record}");
+    let received = String::from_utf8(took.recv_timeout(PATIENCE).unwrap()).unwrap();
+    assert!(received.ends_with('x') && !received.contains("attack"), "{}", received.len());
+    // Without an attack it is an exchange like any other.
+    let mut client = stage.connect();
+    client.send(format!(
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-type: multipart/form-data; boundary=b\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len() + "fine\r\n--b--\r\n".len()
+    ));
+    assert_eq!(status(&client.head().unwrap()), 200);
+    let _ = client.stream.write_all(b"fine\r\n--b--\r\n");
+    let record = stage.proxy.record(client.stream.local_addr().unwrap()).unwrap();
+    assert_eq!((record["response"]["status"].as_u64(), reason(&record)), (Some(200), ""), "{record}");
 }
 
 #[test]

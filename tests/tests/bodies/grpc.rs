@@ -23,11 +23,11 @@ use tokio::sync::mpsc;
 use crate::stage::{PATIENCE, RULES, Stage, inspection, reason};
 
 /// A body that is written while it is read.
-struct Pipe(mpsc::Receiver<Frame<Bytes>>);
+pub struct Pipe(mpsc::Receiver<Frame<Bytes>>);
 
-type Feed = mpsc::Sender<Frame<Bytes>>;
+pub type Feed = mpsc::Sender<Frame<Bytes>>;
 
-fn pipe() -> (Feed, Pipe) {
+pub fn pipe() -> (Feed, Pipe) {
     let (feed, body) = mpsc::channel(1);
     (feed, Pipe(body))
 }
@@ -128,7 +128,7 @@ async fn service() -> (SocketAddr, Arc<AtomicUsize>) {
 }
 
 /// A connection to the proxy, and its own address, by which the log names it.
-async fn client(stage: &Stage) -> (SendRequest<Pipe>, SocketAddr) {
+pub async fn client(stage: &Stage) -> (SendRequest<Pipe>, SocketAddr) {
     let stream = TcpStream::connect(stage.proxy.edge).await.unwrap();
     let own = stream.local_addr().unwrap();
     let (sender, connection) =
@@ -190,7 +190,7 @@ fn grpc(policy: &mut Value) {
     policy["clusters"][0]["protocol"] = "grpc".into();
 }
 
-fn run<F: Future>(test: impl FnOnce() -> F) -> F::Output {
+pub fn run<F: Future>(test: impl FnOnce() -> F) -> F::Output {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -9,13 +9,13 @@ use serde_json::json;
 
 use crate::stage::{Client, RULES, Stage, get, inspection, length, limits, origin, reason, status};
 
-const MIB: usize = 1 << 20;
-const LONG: usize = 50 * MIB;
+pub const MIB: usize = 1 << 20;
+pub const LONG: usize = 50 * MIB;
 /// What one long body may add to the resident memory: what is held of it, socket buffers of hyper, and room for an
 /// allocator that does not give back at once. A body that is held would add 50 MiB.
-const CEILING: u64 = 16 << 20;
+pub const CEILING: u64 = 16 << 20;
 /// What the kernel may take of a body for the four sockets on its way, and then some.
-const IN_FLIGHT: usize = 40 * MIB;
+pub const IN_FLIGHT: usize = 40 * MIB;
 /// What a policy of the default size holds.
 const HELD: usize = 128 * 1024;
 
@@ -32,18 +32,18 @@ fn pattern() -> Arc<[u8]> {
 }
 
 /// Whether pieces come in order and intact: the pattern again and again.
-struct Check {
+pub struct Check {
     pattern: Arc<[u8]>,
     at: usize,
-    intact: bool,
+    pub intact: bool,
 }
 
 impl Check {
-    fn new(pattern: &Arc<[u8]>) -> Self {
+    pub fn new(pattern: &Arc<[u8]>) -> Self {
         Self { pattern: pattern.clone(), at: 0, intact: true }
     }
 
-    fn take(&mut self, mut piece: &[u8]) {
+    pub fn take(&mut self, mut piece: &[u8]) {
         while !piece.is_empty() {
             let from = self.at % MIB;
             let now = piece.len().min(MIB - from);
@@ -55,20 +55,20 @@ impl Check {
 }
 
 /// Peak memory of the proxy from here on.
-struct Peak {
+pub struct Peak {
     id: u32,
     before: u64,
 }
 
 impl Peak {
-    fn begin(stage: &Stage) -> Self {
+    pub fn begin(stage: &Stage) -> Self {
         let id = stage.proxy.id();
         // Forgets the peak so far; without it the peak before counts too, which asserts more.
         let _ = std::fs::write(format!("/proc/{id}/clear_refs"), "5");
         Self { id, before: field(id, "VmRSS:") }
     }
 
-    fn grown(&self) -> u64 {
+    pub fn grown(&self) -> u64 {
         field(self.id, "VmHWM:").saturating_sub(self.before)
     }
 }
@@ -108,14 +108,14 @@ fn mirror(pattern: &Arc<[u8]>, written: &Arc<AtomicUsize>, open: &Arc<AtomicUsiz
     })
 }
 
-struct World {
-    stage: Stage,
-    pattern: Arc<[u8]>,
-    written: Arc<AtomicUsize>,
-    open: Arc<AtomicUsize>,
+pub struct World {
+    pub stage: Stage,
+    pub pattern: Arc<[u8]>,
+    pub written: Arc<AtomicUsize>,
+    pub open: Arc<AtomicUsize>,
 }
 
-fn world(over: &str) -> World {
+pub fn world(over: &str) -> World {
     let (pattern, written) = (pattern(), Arc::<AtomicUsize>::default());
     let open = Arc::new(AtomicUsize::new(1));
     let stage = Stage::new(mirror(&pattern, &written, &open), RULES, limits(HELD, over));
@@ -190,7 +190,7 @@ fn a_long_file_in_a_form_passes_intact_in_bounded_memory() {
 }
 
 /// Waits until a count does not change for a while.
-fn settled(count: impl Fn() -> usize) -> usize {
+pub fn settled(count: impl Fn() -> usize) -> usize {
     let (mut last, mut since) = (count(), Instant::now());
     while since.elapsed() < Duration::from_millis(600) {
         std::thread::sleep(Duration::from_millis(20));

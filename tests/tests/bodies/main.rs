@@ -6,6 +6,7 @@
 //!   streams    event streams, WebSocket                                      packed    gzip, deflate, br, zstd
 //!   long       50 MiB both ways, slow ends, the budget of held bytes         limits    whose limit holds, and what it does
 //!   early      answers before the end of an upload, silent upstreams         targets   bytes that mean themselves
+//!   http2      what is told apart by the protocol: lengths, windows, resets
 //! ```
 
 #![allow(
@@ -19,6 +20,7 @@
 
 mod early;
 mod grpc;
+mod http2;
 mod limits;
 mod long;
 mod packed;
