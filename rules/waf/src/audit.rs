@@ -125,7 +125,7 @@ impl Transaction {
             return;
         }
         let show = self.audit.show().matched_bytes;
-        let matched = self.state.last_matched.as_ref().filter(|_| !self.state.matched.is_empty());
+        let matched = self.state.matched.last();
         let mut found = AuditMatch {
             id: rule.id,
             phase: rule.phase as u8,
@@ -210,8 +210,8 @@ impl Transaction {
 
     fn scores(&self) -> Vec<(&'static str, i64)> {
         let score = |name: &&'static str| {
-            let value = self.state.first(VariableKind::Tx, Some(name.as_bytes()))?;
-            Some((*name, number(&value)))
+            let value = self.state.tx.get(name.as_bytes())?;
+            Some((*name, number(value)))
         };
         SCORES.iter().filter_map(score).collect()
     }

@@ -7,14 +7,14 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use palisade_seclang::{Allow, EngineMode, Phase, Transformation, VariableKind};
+use palisade_seclang::{Allow, EngineMode, Phase, Transformation};
 
 use crate::engine::{Disruption, Engine, Flow, Link, Rule};
 use crate::limits::MATCHED_VALUES;
 use crate::operators::{Captures, Operator};
 use crate::transaction::{Interruption, InterruptionKind, Transaction};
 use crate::transformations;
-use crate::values::{Value, number_text};
+use crate::values::Value;
 
 /// What a rule means for the rules after it.
 pub(crate) enum Next {
@@ -96,8 +96,7 @@ impl Transaction {
 
     /// Evaluates one rule with its chain.
     pub(crate) fn rule(&mut self, engine: &Engine, index: usize, rule: &Rule) -> Next {
-        self.state.matched.clear();
-        self.state.rule = Some(rule.facts.clone());
+        self.state.begin_rule(&rule.facts);
         self.trace_rule(rule);
         for (number, link) in rule.links.iter().enumerate() {
             // Exclusions at run time name a rule by its id, which only the first link has.
@@ -215,22 +214,18 @@ impl Transaction {
     pub(crate) fn matched(&mut self, link: &Link, value: Value, captures: &Captures) {
         if link.capture {
             for (group, text) in captures.iter() {
-                let key = number_text(group as u64);
-                match text {
-                    Some(text) => {
-                        let text = self.state.arena.copy(text);
-                        self.state.set(VariableKind::Tx, &key, text);
-                    }
-                    None => self.state.unset(VariableKind::Tx, &key),
-                }
+                let text = text.map(|text| match value.bytes == text {
+                    true => value.bytes.clone(),
+                    false => self.state.arena.copy(text),
+                });
+                self.state.tx.capture(group, text, &mut self.state.budget);
             }
         }
         if self.state.matched.len() >= MATCHED_VALUES {
             self.state.budget.exhaust("one chain matched too many values");
             return;
         }
-        self.state.matched.push(value.clone());
-        self.state.last_matched = Some(value);
+        self.state.matched.push(value);
         self.act(&link.actions);
     }
 

@@ -23,7 +23,7 @@ impl Transaction {
         if self.matches.len() >= MATCHES {
             return;
         }
-        let target = self.state.last_matched.as_ref().filter(|_| !self.state.matched.is_empty());
+        let target = self.state.matched.last();
         self.matches.push(RuleMatch {
             id: rule.id,
             phase: rule.phase as u8,
@@ -71,7 +71,7 @@ impl Transaction {
     /// An expanded text; with matched bytes only if `all` of it may be shown.
     pub(crate) fn expand_for_show(&self, text: &Macro, all: bool) -> Bytes {
         let expanded = text.expand(|variable, key| {
-            let value = self.state.first(variable, key.map(Bytes::as_ref))?;
+            let value = self.state.first(variable, key)?;
             let may = all || may_be_shown(variable, key, &value);
             Some(if may { value } else { Bytes::from_static(REDACTED.as_bytes()) })
         });

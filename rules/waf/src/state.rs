@@ -29,8 +29,8 @@ pub(crate) struct State {
     pub(crate) web_app_id: Bytes,
     /// `MATCHED_VARS`: everything the links of the current chain matched, in order; the last is `MATCHED_VAR`.
     pub(crate) matched: Vec<Value>,
-    /// `MATCHED_VAR` outlives the rule that set it.
-    pub(crate) last_matched: Option<Value>,
+    /// `MATCHED_VAR` of an earlier rule, which outlives it.
+    earlier_matched: Option<Value>,
     /// The lowest severity number of all rules that matched; 255 if none.
     pub(crate) highest_severity: u8,
     /// `RULE`: the rule that runs.
@@ -52,12 +52,26 @@ impl State {
             session_id: Bytes::new(),
             web_app_id: Bytes::new(),
             matched,
-            last_matched: None,
+            earlier_matched: None,
             highest_severity: 255,
             rule: None,
             arena,
             budget: WorkBudget::default(),
         }
+    }
+
+    /// A rule begins: nothing is matched.
+    pub(crate) fn begin_rule(&mut self, facts: &Arc<Collection>) {
+        if let Some(last) = self.matched.pop() {
+            self.earlier_matched = Some(last);
+        }
+        self.matched.clear();
+        self.rule = Some(facts.clone());
+    }
+
+    /// `MATCHED_VAR`
+    pub(crate) fn last_matched(&self) -> Option<&Value> {
+        self.matched.last().or(self.earlier_matched.as_ref())
     }
 
     /// The store of a collection that rules may set.
@@ -96,8 +110,7 @@ impl State {
             return literal;
         }
         let mut arena = std::mem::take(&mut self.arena);
-        let expanded =
-            text.expand_in(&mut arena, &mut |variable, key| self.first(variable, key.map(Bytes::as_ref)));
+        let expanded = text.expand_in(&mut arena, &mut |variable, key| self.first(variable, key));
         self.arena = arena;
         match expanded {
             Ok(expanded) => {

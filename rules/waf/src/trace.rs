@@ -240,7 +240,7 @@ impl Transaction {
         if self.trace.is_none() {
             return;
         }
-        let message = rule.message.expand(|variable, key| self.state.first(variable, key.map(Bytes::as_ref)));
+        let message = rule.message.expand(|variable, key| self.state.first(variable, key));
         let message = String::from_utf8_lossy(&message.unwrap_or_default()).into_owned();
         if let Some(running) = self.trace.as_mut().and_then(|trace| trace.running.as_mut()) {
             running.complete = true;

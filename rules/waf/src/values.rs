@@ -53,6 +53,8 @@ pub(crate) enum Selector {
     All,
     /// Those with this name, in any case.
     Exact(Bytes),
+    /// Those of a collection that rules set whose name begins with this, which is in lower case.
+    Beginning(Bytes),
     /// Those whose name this expression finds.
     Regex(Arc<Regex>),
 }
@@ -63,6 +65,9 @@ impl Selector {
         match (self, key) {
             (Self::All, _) => true,
             (Self::Exact(wanted), Some(key)) => wanted.eq_ignore_ascii_case(key),
+            (Self::Beginning(start), Some(key)) => {
+                key.get(..start.len()).is_some_and(|first| first.eq_ignore_ascii_case(start))
+            }
             (Self::Regex(regex), Some(key)) => regex.is_match(key.as_ref()),
             (_, None) => false,
         }
@@ -85,39 +90,19 @@ pub(crate) fn is_supported(variable: VariableKind) -> bool {
 impl State {
     /// The values of a target, in order.
     pub(crate) fn collect(&self, target: &Target, values: &mut Vec<Value>) {
+        let variable = target.variable;
         if target.count {
             let mut number = 0_usize;
-            match (&target.selector, self.store(target.variable)) {
-                // A store has a name once.
-                (Selector::Exact(key), Some(store)) => number = store.get(key).is_some().into(),
-                _ => self.visit(target.variable, &mut |key, _| {
-                    number += usize::from(target.selector.selects(key));
-                }),
-            }
-            values.push(Value {
-                variable: target.variable,
-                key: match &target.selector {
-                    Selector::Exact(key) => Some(key.clone()),
-                    _ => None,
-                },
-                count: true,
-                bytes: number_text(number as u64),
-            });
+            self.select(variable, &target.selector, |_, _| number += 1);
+            let key = match &target.selector {
+                Selector::Exact(key) => Some(key.clone()),
+                _ => None,
+            };
+            values.push(Value { variable, key, count: true, bytes: number_text(number as u64) });
             return;
         }
-        let mut push = |key: Option<Bytes>, bytes: Bytes| {
-            values.push(Value { variable: target.variable, key, count: false, bytes });
-        };
-        if let (Selector::Exact(key), Some(store)) = (&target.selector, self.store(target.variable)) {
-            if let Some(value) = store.get(key) {
-                push(Some(key.clone()), value.clone());
-            }
-            return;
-        }
-        self.visit(target.variable, &mut |key, bytes| {
-            if target.selector.selects(key) {
-                push(key.cloned(), bytes.clone());
-            }
+        self.select(variable, &target.selector, |key, bytes| {
+            values.push(Value { variable, key: key.cloned(), count: false, bytes: bytes.clone() });
         });
     }
 
@@ -132,97 +117,111 @@ impl State {
         let is_excluded = |key: Option<&Bytes>| {
             exclusions.iter().any(|other| other.variable == target.variable && other.selector.selects(key))
         };
-        self.visit(target.variable, &mut |key, bytes| {
-            if target.selector.selects(key) && !is_excluded(key) {
+        self.select(target.variable, &target.selector, |key, bytes| {
+            if !is_excluded(key) {
                 emit(bytes);
             }
         });
     }
 
+    /// The values of a variable that a selector takes, each with its name in the collection.
+    fn select(
+        &self,
+        variable: VariableKind,
+        selector: &Selector,
+        mut emit: impl FnMut(Option<&Bytes>, &Bytes),
+    ) {
+        if let Some(store) = self.store(variable) {
+            let mut emit = |(name, value)| emit(Some(name), value);
+            return match selector {
+                Selector::All => store.iter().for_each(emit),
+                // A store has a name once.
+                Selector::Exact(key) => store.get(key).into_iter().for_each(|value| emit((key, value))),
+                Selector::Beginning(start) => store.beginning(start).for_each(emit),
+                Selector::Regex(regex) => store.found_by(regex).for_each(emit),
+            };
+        }
+        let Some((lists, names)) = self.lists(variable) else {
+            return self.visit(variable, &mut |key, bytes| {
+                if selector.selects(key) {
+                    emit(key, bytes);
+                }
+            });
+        };
+        let mut emit = |(name, value)| emit(Some(name), if names { name } else { value });
+        for list in lists.into_iter().flatten() {
+            match selector {
+                Selector::All => list.iter().for_each(&mut emit),
+                Selector::Exact(key) => list.named(key).for_each(&mut emit),
+                _ => list.iter().filter(|(name, _)| selector.selects(Some(name))).for_each(&mut emit),
+            }
+        }
+    }
+
     /// The first value of a variable, or of a member of it, for macros.
-    pub(crate) fn first(&self, variable: VariableKind, key: Option<&[u8]>) -> Option<Bytes> {
+    pub(crate) fn first(&self, variable: VariableKind, key: Option<&Bytes>) -> Option<Bytes> {
         if let (Some(key), Some(store)) = (key, self.store(variable)) {
             return store.get(key).cloned();
         }
         let mut found = None;
-        self.visit(variable, &mut |name, bytes| {
-            let wanted = match (key, name) {
-                (Some(key), Some(name)) => name.eq_ignore_ascii_case(key),
-                (Some(_), None) => false,
-                (None, _) => true,
-            };
-            if wanted && found.is_none() {
-                found = Some(bytes.clone());
-            }
-        });
+        let keep = |_: Option<&Bytes>, bytes: &Bytes| {
+            found.get_or_insert_with(|| bytes.clone());
+        };
+        match key {
+            Some(key) => self.select(variable, &Selector::Exact(key.clone()), keep),
+            None => self.select(variable, &Selector::All, keep),
+        }
         found
     }
 
-    /// Every value of a variable, with its name in the collection.
+    /// Every value of a variable that is not a collection of what came in or what rules set.
     fn visit(&self, variable: VariableKind, emit: &mut dyn FnMut(Option<&Bytes>, &Bytes)) {
-        if let Some(store) = self.store(variable) {
-            for (name, value) in store.iter() {
-                emit(Some(name), value);
-            }
-        } else if !self.visit_collection(variable, emit)
-            && let Some(value) = self.request_scalar(variable).or_else(|| self.other_scalar(variable))
-        {
-            emit(None, &value);
-        }
-    }
-
-    /// Whether the variable is a collection of what came in or matched; its members are visited.
-    fn visit_collection(&self, variable: VariableKind, emit: &mut dyn FnMut(Option<&Bytes>, &Bytes)) -> bool {
         use VariableKind as V;
-        let (request, body) = (&self.facts.request, &self.facts.body);
         match variable {
-            V::Args | V::ArgsNames => {
-                let names = variable == V::ArgsNames;
-                members(&request.args_get, names, emit);
-                members(&body.args_post, names, emit);
-            }
-            V::ArgsGet => members(&request.args_get, false, emit),
-            V::ArgsGetNames => members(&request.args_get, true, emit),
-            V::ArgsPost => members(&body.args_post, false, emit),
-            V::ArgsPostNames => members(&body.args_post, true, emit),
-            V::RequestHeaders => members(&request.headers, false, emit),
-            V::RequestHeadersNames => members(&request.headers, true, emit),
-            V::RequestCookies => members(&request.cookies, false, emit),
-            V::RequestCookiesNames => members(&request.cookies, true, emit),
-            V::ResponseHeaders | V::ResponseHeadersNames => {
-                if let Some(response) = &self.facts.response {
-                    members(&response.headers, variable == V::ResponseHeadersNames, emit);
-                }
-            }
             V::MatchedVars => {
                 self.matched.iter().for_each(|value| emit(Some(&value.name()), &value.bytes));
             }
             V::MatchedVarsNames => {
                 self.matched.iter().for_each(|value| emit(Some(&value.name()), &value.name()));
             }
-            V::Rule => {
-                if let Some(rule) = &self.rule {
-                    members(rule, false, emit);
-                }
+            _ => {
+                let value = self.request_scalar(variable).or_else(|| self.other_scalar(variable));
+                value.iter().for_each(|value| emit(None, value));
             }
-            V::Files | V::FilesNames | V::FilesSizes | V::MultipartFilename | V::MultipartName => {
-                if let Some(form) = &body.multipart {
-                    let names = matches!(variable, V::FilesNames | V::MultipartName);
-                    let from = if variable == V::FilesSizes { &form.sizes } else { &form.files };
-                    members(from, names, emit);
-                }
-            }
-            V::MultipartPartHeaders => {
-                if let Some(form) = &body.multipart {
-                    members(&form.part_headers, false, emit);
-                }
-            }
-            V::Xml => members(&body.xml, false, emit),
-            // Files are not written anywhere.
-            V::FilesTmpNames | V::FilesTmpContent => {}
-            _ => return false,
         }
-        true
+    }
+
+    /// The collections of what came in that a variable shows, and whether it shows their names.
+    fn lists(&self, variable: VariableKind) -> Option<([Option<&Collection>; 2], bool)> {
+        use VariableKind as V;
+        let (request, body) = (&self.facts.request, &self.facts.body);
+        let (get, post) = (Some(&request.args_get), Some(&body.args_post));
+        let form = || body.multipart.as_ref();
+        Some(match variable {
+            V::Args => ([get, post], false),
+            V::ArgsNames => ([get, post], true),
+            V::ArgsGet => ([get, None], false),
+            V::ArgsGetNames => ([get, None], true),
+            V::ArgsPost => ([post, None], false),
+            V::ArgsPostNames => ([post, None], true),
+            V::RequestHeaders => ([Some(&request.headers), None], false),
+            V::RequestHeadersNames => ([Some(&request.headers), None], true),
+            V::RequestCookies => ([Some(&request.cookies), None], false),
+            V::RequestCookiesNames => ([Some(&request.cookies), None], true),
+            V::ResponseHeaders | V::ResponseHeadersNames => {
+                let response = self.facts.response.as_ref();
+                ([response.map(|response| &response.headers), None], variable == V::ResponseHeadersNames)
+            }
+            V::Rule => ([self.rule.as_deref(), None], false),
+            V::Files | V::MultipartFilename => ([form().map(|form| &form.files), None], false),
+            V::FilesNames | V::MultipartName => ([form().map(|form| &form.files), None], true),
+            V::FilesSizes => ([form().map(|form| &form.sizes), None], false),
+            V::MultipartPartHeaders => ([form().map(|form| &form.part_headers), None], false),
+            V::Xml => ([Some(&body.xml), None], false),
+            // Files are not written anywhere.
+            V::FilesTmpNames | V::FilesTmpContent => ([None, None], false),
+            _ => return None,
+        })
     }
 
     /// What the request's head and body say.
@@ -308,8 +307,8 @@ impl State {
             V::TimeWday => number_text(moment.weekday),
             V::TimeYear => Bytes::from(moment.year.to_string()),
             V::HighestSeverity => number_text(self.highest_severity.into()),
-            V::MatchedVar => return self.last_matched.as_ref().map(|value| value.bytes.clone()),
-            V::MatchedVarName => return self.last_matched.as_ref().map(Value::name),
+            V::MatchedVar => return self.last_matched().map(|value| value.bytes.clone()),
+            V::MatchedVarName => return self.last_matched().map(Value::name),
             V::UserId => self.user_id.clone(),
             V::SessionId => self.session_id.clone(),
             V::WebAppId => self.web_app_id.clone(),
@@ -335,12 +334,6 @@ impl State {
             V::OutboundDataError => flag(response.truncated),
             _ => return None,
         })
-    }
-}
-
-fn members(collection: &Collection, names: bool, emit: &mut dyn FnMut(Option<&Bytes>, &Bytes)) {
-    for (name, value) in collection.iter() {
-        emit(Some(name), if names { name } else { value });
     }
 }
 

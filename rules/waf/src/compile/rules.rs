@@ -141,6 +141,9 @@ impl Compilation<'_> {
                 let fold = if is_settable(written.kind) { "(?i)" } else { "" };
                 self.count_regex(pattern, written.span);
                 match self.interner.pattern(&format!("{fold}{pattern}")) {
+                    Ok(_) if let Some(start) = beginning(written.kind, pattern) => {
+                        values::Selector::Beginning(start)
+                    }
                     Ok(regex) => values::Selector::Regex(regex),
                     Err(problem) => {
                         self.refuse(written.span, &problem);
@@ -180,6 +183,13 @@ impl Compilation<'_> {
             );
         }
     }
+}
+
+/// What the expression asks names of a collection that rules set to begin with, if it asks nothing else.
+fn beginning(variable: VariableKind, pattern: &str) -> Option<Bytes> {
+    let start = pattern.strip_prefix('^').filter(|_| is_settable(variable))?;
+    let is_literal = start.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    is_literal.then(|| start.to_ascii_lowercase().into())
 }
 
 /// Whether a rule looks at `REQBODY_ERROR`.

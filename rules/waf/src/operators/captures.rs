@@ -5,18 +5,20 @@ pub const CAPTURES: usize = 10;
 
 /// The values for `TX:0` to `TX:9`. Groups that took no part in the match are absent; the engine removes their
 /// variables, so that a rule never reads what an earlier one left there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Captures {
     /// The values, one after the other.
     text: Vec<u8>,
-    groups: [Option<(usize, usize)>; CAPTURES],
+    /// From where to where each group is, if its bit is set in `present`.
+    groups: [(usize, usize); CAPTURES],
+    present: u16,
 }
 
 impl Captures {
     /// The value of a group.
     pub fn get(&self, group: usize) -> Option<&[u8]> {
-        let (from, to) = (*self.groups.get(group)?)?;
-        self.text.get(from..to)
+        let (from, to) = *self.groups.get(group)?;
+        if self.present >> group & 1 == 1 { self.text.get(from..to) } else { None }
     }
 
     /// Every group with its value, if it has one.
@@ -26,13 +28,13 @@ impl Captures {
 
     /// Whether nothing was captured.
     pub fn is_empty(&self) -> bool {
-        self.groups.iter().all(Option::is_none)
+        self.present == 0
     }
 
     /// Forgets every value and keeps the room.
     pub(crate) fn clear(&mut self) {
         self.text.clear();
-        self.groups = Default::default();
+        self.present = 0;
     }
 
     /// Bytes of the room.
@@ -45,7 +47,8 @@ impl Captures {
         if let Some(slot) = self.groups.get_mut(group) {
             let from = self.text.len();
             self.text.extend_from_slice(value);
-            *slot = Some((from, self.text.len()));
+            *slot = (from, self.text.len());
+            self.present |= 1 << group;
         }
     }
 }

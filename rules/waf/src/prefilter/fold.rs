@@ -12,14 +12,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use palisade_seclang::VariableKind;
+use regex_automata::meta::Regex;
 
 use super::bits::Bits;
 use crate::act;
 use crate::collection::Names;
 use crate::engine::{Action, Change, Disruption, Engine, Flow, Link, Rule};
 use crate::macros::Macro;
+use crate::operators::CAPTURES;
 use crate::transformations;
-use crate::values::Selector;
+use crate::values::{Selector, Target, number_text};
 
 /// Names of `TX` times rules that skip: what is known is copied for each jump. CRS has 150 times 210.
 const KNOWLEDGE: usize = 4 * 1024 * 1024;
@@ -62,7 +64,7 @@ impl Folded {
         let phases = fold.phases(engine);
         let mut assumed = fold.assumed;
         assumed.sort_unstable();
-        Self { names: Arc::new(Names::new(fold.names, fold.texts)), phases, assumed }
+        Self { names: Arc::new(Names::new(fold.names, fold.texts, &selectors(engine))), phases, assumed }
     }
 
     /// Whether one of these rules is taken for certain.
@@ -110,6 +112,8 @@ impl<'a> Fold<'a> {
                 names.insert(Bytes::from(name.to_ascii_lowercase()));
             });
         }
+        // Those of captures, which rules set all together.
+        names.extend((0..CAPTURES).map(|group| number_text(group as u64)));
         names.extend(engine.settings.pinned.iter().map(|(name, _)| Bytes::from(name.to_ascii_lowercase())));
         let skips = engine.rules.iter().filter(|rule| rule.flow.is_some()).count();
         if !fits(names.len(), skips) {
@@ -479,6 +483,16 @@ fn names_of(rule: &Rule, name: &mut dyn FnMut(&[u8])) {
             name(&key);
         }
     }
+}
+
+/// The expressions that select names of `TX`.
+fn selectors(engine: &Engine) -> Vec<Arc<Regex>> {
+    let targets = engine.rules.iter().flat_map(|rule| &rule.links).flat_map(|link| &link.targets);
+    let selector = |target: &Target| match (&target.selector, target.variable) {
+        (Selector::Regex(regex), VariableKind::Tx) => Some(regex.clone()),
+        _ => None,
+    };
+    targets.filter_map(selector).collect()
 }
 
 /// Whether a rule may read `MATCHED_VAR` before it has matched something itself.

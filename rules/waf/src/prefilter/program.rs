@@ -407,6 +407,7 @@ fn key(targets: &[Target]) -> String {
         let selector = match &target.selector {
             Selector::All => String::new(),
             Selector::Exact(key) => format!(":{key:?}"),
+            Selector::Beginning(start) => format!(":^{start:?}"),
             Selector::Regex(regex) => format!("/{:p}/", std::sync::Arc::as_ptr(regex)),
         };
         format!("{}{}{selector}", if target.count { "&" } else { "" }, target.variable)
@@ -426,9 +427,7 @@ fn member(link: &Link, folded: &Folded) -> Option<Plan> {
     Some(Plan::Member(Member {
         variable: target.variable,
         key: key.clone(),
-        slot: (target.variable == VariableKind::Tx)
-            .then(|| folded.names.find(&key.to_ascii_lowercase()))
-            .flatten(),
+        slot: (target.variable == VariableKind::Tx).then(|| folded.names.find(key)).flatten(),
         stored: key.to_ascii_lowercase().into(),
         count: target.count,
         argument,

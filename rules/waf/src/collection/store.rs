@@ -1,0 +1,388 @@
+//! What rules set: one value a name, with slots for the names that the rule set writes itself.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use regex_automata::meta::Regex;
+
+use super::Names;
+use crate::budget::WorkBudget;
+use crate::limits::{STORE_BYTES, STORE_ENTRIES};
+use crate::values::number_text;
+
+/// The room of a store.
+pub(crate) type Room = (Vec<Slot>, Others);
+
+/// What a name of a rule set holds.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Slot {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// One of the texts that all transactions share.
+    Shared(usize),
+    /// A text of its own.
+    Own(Bytes),
+}
+
+/// Bytes of a name that is put in lower case without an allocation.
+const LOWERED: usize = 64;
+/// Names without a slot that are kept in a list.
+const NEAR: usize = 32;
+
+/// Names without a slot: the first in a list, more in a map.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Others {
+    /// Ascending.
+    near: Vec<(Bytes, Bytes)>,
+    far: BTreeMap<Bytes, Bytes>,
+}
+
+impl Others {
+    fn find(&self, name: &[u8]) -> Result<usize, usize> {
+        self.near.binary_search_by(|(known, _)| known.as_ref().cmp(name))
+    }
+
+    fn get(&self, name: &[u8]) -> Option<&Bytes> {
+        match self.find(name) {
+            Ok(place) => self.near.get(place).map(|(_, value)| value),
+            Err(_) => self.far.get(name),
+        }
+    }
+
+    fn set(&mut self, name: &Bytes, value: Bytes) {
+        match self.find(name) {
+            Ok(place) => {
+                if let Some((_, known)) = self.near.get_mut(place) {
+                    *known = value;
+                }
+            }
+            Err(place) if self.near.len() < NEAR && !self.far.contains_key(name) => {
+                self.near.insert(place, (name.clone(), value));
+            }
+            Err(_) => {
+                self.far.insert(name.clone(), value);
+            }
+        }
+    }
+
+    fn remove(&mut self, name: &[u8]) -> Option<Bytes> {
+        match self.find(name) {
+            Ok(place) => Some(self.near.remove(place).1),
+            Err(_) => self.far.remove(name),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        self.from(b"")
+    }
+
+    /// The entries from a name on.
+    fn from<'a>(&'a self, start: &'a [u8]) -> impl Iterator<Item = (&'a Bytes, &'a Bytes)> {
+        let near = self.near.partition_point(|(name, _)| name.as_ref() < start);
+        let near = self.near.get(near..).unwrap_or_default().iter().map(|(name, value)| (name, value));
+        merge(near, self.far.range::<[u8], _>((Bound::Included(start), Bound::Unbounded)))
+    }
+
+    /// Takes every entry away and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.near.clear();
+        self.far.clear();
+    }
+}
+
+/// Two lists in the order of names as one.
+fn merge<'a>(
+    left: impl Iterator<Item = (&'a Bytes, &'a Bytes)>,
+    right: impl Iterator<Item = (&'a Bytes, &'a Bytes)>,
+) -> impl Iterator<Item = (&'a Bytes, &'a Bytes)> {
+    let (mut left, mut right) = (left.peekable(), right.peekable());
+    std::iter::from_fn(move || match (left.peek(), right.peek()) {
+        (Some((first, _)), Some((second, _))) if first < second => left.next(),
+        (Some(_), None) => left.next(),
+        _ => right.next(),
+    })
+}
+
+/// What rules set: one value a name, bounded in entries and bytes. Names are kept in lower case and ordered, so that
+/// iteration is the same on every run. Names that the rule set writes itself have slots; others are looked up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Store {
+    names: Option<Arc<Names>>,
+    slots: Vec<Slot>,
+    others: Others,
+    entries: usize,
+    bytes: usize,
+}
+
+impl Store {
+    /// A store with slots for these names, in this room.
+    pub(crate) fn new(names: Option<Arc<Names>>, (mut slots, others): Room) -> Self {
+        slots.clear();
+        slots.resize_with(names.as_ref().map_or(0, |names| names.len()), Slot::default);
+        Self { names, slots, others, ..Self::default() }
+    }
+
+    /// The room, with what is in it; the store is empty then.
+    pub(crate) fn take_room(&mut self) -> Room {
+        (std::mem::take(&mut self.slots), std::mem::take(&mut self.others))
+    }
+
+    fn find(&self, name: &[u8]) -> Option<usize> {
+        self.names.as_ref()?.find(name)
+    }
+
+    /// Sets a value. A store that is full exhausts the budget and stays as it is.
+    pub(crate) fn set(&mut self, name: &Bytes, value: Bytes, budget: &mut WorkBudget) {
+        if let Some(place) = self.find(name) {
+            return self.fill(place, value, budget);
+        }
+        let lowered;
+        let name = if name.iter().any(u8::is_ascii_uppercase) {
+            lowered = Bytes::from(name.to_ascii_lowercase());
+            &lowered
+        } else {
+            name
+        };
+        let before = self.others.get(name).map(|value| name.len() + value.len());
+        if self.make_room(before, name.len() + value.len(), budget) {
+            self.others.set(name, value);
+        }
+    }
+
+    /// Sets a slot.
+    fn fill(&mut self, place: usize, value: Bytes, budget: &mut WorkBudget) {
+        let after = self.name_bytes(place) + value.len();
+        if self.make_room(self.bytes_at(place), after, budget)
+            && let Some(slot) = self.slots.get_mut(place)
+        {
+            *slot = Slot::Own(value);
+        }
+    }
+
+    /// Sets a slot to one of the shared texts, or to nothing.
+    pub(crate) fn share(&mut self, place: usize, text: Option<usize>, budget: &mut WorkBudget) {
+        let Some(text) = text else { return self.empty(place) };
+        let shared = self.names.as_ref().and_then(|names| names.text(text)).map_or(0, Bytes::len);
+        if self.make_room(self.bytes_at(place), self.name_bytes(place) + shared, budget)
+            && let Some(slot) = self.slots.get_mut(place)
+        {
+            *slot = Slot::Shared(text);
+        }
+    }
+
+    /// Sets what a group captured, or nothing.
+    pub(crate) fn capture(&mut self, group: usize, text: Option<Bytes>, budget: &mut WorkBudget) {
+        let place = self.names.as_ref().and_then(|names| names.capture(group));
+        match (place, text) {
+            (Some(place), Some(text)) => self.fill(place, text, budget),
+            (Some(place), None) => self.empty(place),
+            (None, Some(text)) => self.set(&number_text(group as u64), text, budget),
+            (None, None) => self.remove(&number_text(group as u64)),
+        }
+    }
+
+    /// Takes the value of a slot away.
+    fn empty(&mut self, place: usize) {
+        if matches!(self.slots.get(place), Some(Slot::Absent)) {
+            return;
+        }
+        self.leave_room(self.bytes_at(place));
+        if let Some(slot) = self.slots.get_mut(place) {
+            *slot = Slot::Absent;
+        }
+    }
+
+    /// Bytes of the name of a slot.
+    fn name_bytes(&self, place: usize) -> usize {
+        self.names.as_ref().map_or(0, |names| names.name(place).len())
+    }
+
+    /// Bytes of name and value of a slot, if it has a value.
+    fn bytes_at(&self, place: usize) -> Option<usize> {
+        self.slot(place).map(|value| self.name_bytes(place) + value.len())
+    }
+
+    /// Counts a value that takes the place of another one; false if it is too much.
+    fn make_room(&mut self, before: Option<usize>, after: usize, budget: &mut WorkBudget) -> bool {
+        let bytes = self.bytes - before.unwrap_or(0) + after;
+        if bytes > STORE_BYTES || (before.is_none() && self.entries >= STORE_ENTRIES) {
+            budget.exhaust("the variables that rules set take too much memory");
+            return false;
+        }
+        self.bytes = bytes;
+        self.entries += usize::from(before.is_none());
+        true
+    }
+
+    /// Counts what is removed.
+    fn leave_room(&mut self, before: Option<usize>) {
+        self.bytes -= before.unwrap_or(0);
+        self.entries -= usize::from(before.is_some());
+    }
+
+    /// Removes a value.
+    pub(crate) fn remove(&mut self, name: &[u8]) {
+        if let Some(place) = self.find(name) {
+            return self.empty(place);
+        }
+        let removed = self.others.remove(&lower(name));
+        self.leave_room(removed.map(|value| name.len() + value.len()));
+    }
+
+    /// The value of a name.
+    pub(crate) fn get(&self, name: &[u8]) -> Option<&Bytes> {
+        if let Some(place) = self.find(name) {
+            return self.slot(place);
+        }
+        let mut room = [0; LOWERED];
+        let name = match room.get_mut(..name.len()) {
+            Some(lowered) => {
+                lowered.copy_from_slice(name);
+                lowered.make_ascii_lowercase();
+                Cow::Borrowed(&*lowered)
+            }
+            None => lower(name),
+        };
+        self.others.get(&name)
+    }
+
+    /// The value of a slot.
+    pub(crate) fn slot(&self, place: usize) -> Option<&Bytes> {
+        match self.slots.get(place)? {
+            Slot::Absent => None,
+            Slot::Shared(text) => self.names.as_ref()?.text(*text),
+            Slot::Own(value) => Some(value),
+        }
+    }
+
+    /// Every entry in the order of names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        merge(self.named(0..self.slots.len()), self.others.iter())
+    }
+
+    /// The entries whose name an expression finds, in the order of names.
+    pub(crate) fn found_by<'a>(
+        &'a self,
+        selector: &'a Arc<Regex>,
+    ) -> impl Iterator<Item = (&'a Bytes, &'a Bytes)> {
+        let finds = |(name, _): &(&Bytes, &Bytes)| selector.is_match(name.as_ref());
+        let found = self.names.as_ref().and_then(|names| names.found_by(selector));
+        let rest = if found.is_some() { 0 } else { self.slots.len() };
+        let named = self.named(found.unwrap_or_default().iter().copied());
+        merge(named.chain(self.named(0..rest).filter(finds)), self.others.iter().filter(finds))
+    }
+
+    /// The entries whose name begins like this, in lower case, in the order of names.
+    pub(crate) fn beginning<'a>(&'a self, start: &'a [u8]) -> impl Iterator<Item = (&'a Bytes, &'a Bytes)> {
+        let places = self.names.as_ref().map_or(0..0, |names| names.beginning(start));
+        let others = self.others.from(start).take_while(move |(name, _)| name.starts_with(start));
+        merge(self.named(places), others)
+    }
+
+    /// The entries of slots.
+    fn named(&self, places: impl Iterator<Item = usize>) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        places.filter_map(|place| Some((self.names.as_ref()?.name(place), self.slot(place)?)))
+    }
+}
+
+/// A name in lower case.
+fn lower(name: &[u8]) -> Cow<'_, [u8]> {
+    if name.iter().any(u8::is_ascii_uppercase) {
+        return Cow::Owned(name.to_ascii_lowercase());
+    }
+    Cow::Borrowed(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_bounded_in_entries() {
+        let (mut store, mut budget) = (Store::default(), WorkBudget::default());
+        for n in 0..STORE_ENTRIES {
+            store.set(&Bytes::from(n.to_string()), Bytes::new(), &mut budget);
+        }
+        assert_eq!(budget.exhausted(), None, "at the limit");
+        store.set(&Bytes::from_static(b"0"), Bytes::from_static(b"again"), &mut budget);
+        assert_eq!(budget.exhausted(), None, "replacing is not adding");
+        store.set(&Bytes::from_static(b"more"), Bytes::new(), &mut budget);
+        assert!(budget.exhausted().is_some(), "one over");
+        assert_eq!(store.get(b"more"), None);
+    }
+
+    #[test]
+    fn names_with_slots_and_others_are_one_store() {
+        let names = [&b"b"[..], b"d"].map(Bytes::from_static).to_vec();
+        let names = Arc::new(Names::new(names, vec![Bytes::from_static(b"shared")], &[]));
+        let (mut store, mut budget) = (Store::new(Some(names), Room::default()), WorkBudget::default());
+        for name in ["D", "c", "a"] {
+            store.set(&Bytes::from_static(name.as_bytes()), Bytes::from_static(b"own"), &mut budget);
+        }
+        store.share(0, Some(0), &mut budget);
+        let shown = |store: &Store| -> Vec<String> {
+            store
+                .iter()
+                .map(|(name, value)| {
+                    format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value))
+                })
+                .collect()
+        };
+        assert_eq!(shown(&store), ["a=own", "b=shared", "c=own", "d=own"]);
+        assert_eq!((store.entries, store.bytes), (4, 4 + 3 + 3 + 3 + 6));
+        store.remove(b"B");
+        store.remove(b"a");
+        store.share(1, None, &mut budget);
+        assert_eq!(shown(&store), ["c=own"]);
+        assert_eq!((store.entries, store.bytes), (1, 4));
+    }
+
+    #[test]
+    fn captures_replace_those_before_with_slots_and_without() {
+        let digits: Vec<Bytes> = (b'0'..=b'9').map(|digit| Bytes::from(vec![digit])).collect();
+        for names in [None, Some(Arc::new(Names::new(digits, Vec::new(), &[])))] {
+            let (mut store, mut budget) = (Store::new(names, Room::default()), WorkBudget::default());
+            for (group, text) in [(0, Some("all")), (1, Some("one")), (1, None), (9, None), (0, Some("new"))]
+            {
+                store.capture(group, text.map(|text| Bytes::from_static(text.as_bytes())), &mut budget);
+            }
+            assert_eq!((store.get(b"0"), store.get(b"1")), (Some(&Bytes::from_static(b"new")), None));
+            assert_eq!((store.entries, store.bytes), (1, 4));
+        }
+    }
+
+    #[test]
+    fn names_are_selected_among_slots_and_others_in_order() {
+        let find = Arc::new(Regex::new("^a_|z$").unwrap());
+        let list = || ["a_1", "a_3", "c", "z"].map(|name| Bytes::from_static(name.as_bytes())).to_vec();
+        let with = |selectors: &[Arc<Regex>]| Some(Arc::new(Names::new(list(), Vec::new(), selectors)));
+        for names in [None, with(&[]), with(std::slice::from_ref(&find))] {
+            let (mut store, mut budget) = (Store::new(names, Room::default()), WorkBudget::default());
+            for name in ["z", "A_3", "c", "a_2", "a_1", "b", "a_", "a"] {
+                store.set(&Bytes::from_static(name.as_bytes()), Bytes::new(), &mut budget);
+            }
+            let shown = |entries: &mut dyn Iterator<Item = (&Bytes, &Bytes)>| -> Vec<Bytes> {
+                entries.map(|(name, _)| name.clone()).collect()
+            };
+            assert_eq!(shown(&mut store.found_by(&find)), ["a_", "a_1", "a_2", "a_3", "z"]);
+            assert_eq!(shown(&mut store.beginning(b"a_")), ["a_", "a_1", "a_2", "a_3"]);
+            assert_eq!(shown(&mut store.beginning(b"d")), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_store_is_bounded_in_bytes_and_gives_back_what_is_removed() {
+        let (mut store, mut budget) = (Store::default(), WorkBudget::default());
+        store.set(&Bytes::from_static(b"a"), Bytes::from(vec![0; STORE_BYTES - 1]), &mut budget);
+        assert_eq!(budget.exhausted(), None, "at the limit");
+        store.remove(b"A");
+        store.set(&Bytes::from_static(b"b"), Bytes::from(vec![0; STORE_BYTES - 1]), &mut budget);
+        assert_eq!(budget.exhausted(), None, "the removed bytes are free again");
+        store.set(&Bytes::from_static(b"c"), Bytes::from_static(b""), &mut budget);
+        assert!(budget.exhausted().is_some(), "one over");
+    }
+}
