@@ -27,6 +27,8 @@ mod places;
 mod probe;
 mod program;
 mod run;
+#[cfg_attr(not(test), allow(dead_code, reason = "nothing scans with it yet"))]
+mod scanner;
 #[cfg(test)]
 mod tests;
 mod texts;
