@@ -3,7 +3,7 @@
 //! ```text
 //!   compile:  rules    -> Folded (set-up done, gates as jumps)                            fold
 //!             operator -> Needs (literals and bytes of which a match must hold some)      literals, needs
-//!             rules    -> Program (views, transformation trie, one automaton a side)      program
+//!             rules    -> Program (views, transformation trie, one scanner a side)        program, scanner
 //!   run:      the rules that stay, in order                                               run
 //!             Texts (each scanned once, transformed once by each transformation)           texts
 //!             Memo (what the texts of each part of a view hold together)                  memo
@@ -27,7 +27,6 @@ mod places;
 mod probe;
 mod program;
 mod run;
-#[cfg_attr(not(test), allow(dead_code, reason = "nothing scans with it yet"))]
 mod scanner;
 #[cfg(test)]
 mod tests;

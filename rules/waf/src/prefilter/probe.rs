@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 
 impl Engine {
-    /// Scans `text` once with the automaton of requests. Gives how many clauses it meets; none without the fast path.
+    /// Scans `text` once for the literals of requests. Gives how many clauses it meets; none without the fast path.
     #[doc(hidden)]
     pub fn scan_probe(&self, text: &[u8]) -> Option<u32> {
         let scanner = self.program.as_ref()?.scanners.first()?;

@@ -2,24 +2,24 @@
 //! text must hold so that they can match.
 //!
 //! Immutable and shared like the engine. Equal target lists, chains and needs are one. The literals of requests and of
-//! responses are in two automata, so that a request is not searched for what only responses hold.
+//! responses are in two scanners, so that a request is not searched for what only responses hold.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use bytes::Bytes;
 use palisade_seclang::{Phase, Transformation, VariableKind};
 
 use super::bytes::{Changes, Kinds, Rows};
 use super::fold::Folded;
 use super::needs::{ByteSet, Clause, Needs};
+use super::scanner;
 use crate::collection::Names;
 use crate::engine::{Engine, Link, Rule};
 use crate::state::{State, is_settable};
 use crate::values::{Selector, Target};
 
-/// Literals of one automaton; what does not fit any more is always tried. CRS's two have some 9,000 and 4,000.
+/// Literals of one scanner; what does not fit any more is always tried. CRS's two have some 9,000 and 4,000.
 const LITERALS: usize = 64 * 1024;
 
 /// Transformations of one chain; CRS's longest has 8. The trie is climbed by recursion.
@@ -138,12 +138,11 @@ struct Predicate {
     clauses: Vec<(usize, u64)>,
 }
 
-/// One automaton.
+/// What the texts of one side are searched for.
 #[derive(Debug)]
 pub(super) struct Scanner {
-    automaton: AhoCorasick,
     /// The clauses that each literal meets.
-    meets: Vec<Vec<usize>>,
+    literals: scanner::Scanner,
     /// The clauses that each byte meets.
     rows: Rows,
     /// Clauses.
@@ -158,19 +157,7 @@ impl Scanner {
 
     /// Sets the bits of the clauses whose literals are in a text.
     pub(super) fn scan(&self, text: &[u8], hits: &mut [u64]) {
-        let mut last = usize::MAX;
-        for found in self.automaton.find_overlapping_iter(text) {
-            let literal = found.pattern().as_usize();
-            if literal == last {
-                continue;
-            }
-            last = literal;
-            for bit in self.meets.get(literal).into_iter().flatten() {
-                if let Some(word) = hits.get_mut(bit / 64) {
-                    *word |= 1 << (bit % 64);
-                }
-            }
-        }
+        self.literals.scan(text, hits);
     }
 }
 
@@ -184,7 +171,7 @@ pub(super) struct Findings<'a> {
 }
 
 impl Program {
-    /// Compiles an engine's rules; none if an automaton cannot be built, and then there is no fast path.
+    /// Compiles an engine's rules; none if a scanner cannot be built, and then there is no fast path.
     pub(crate) fn of(engine: &Engine) -> Option<Self> {
         Self::build(&engine.rules, &engine.phases, Folded::of(engine))
     }
@@ -255,7 +242,7 @@ impl Program {
     }
 }
 
-/// Which automaton a phase uses.
+/// Which scanner a phase uses.
 pub(super) fn side(phase: Phase) -> usize {
     usize::from(phase > Phase::RequestBody)
 }
@@ -366,17 +353,11 @@ impl Literals {
         Some(bit)
     }
 
-    /// None if the automaton cannot be built.
+    /// None if the scanner cannot be built.
     fn build(self) -> Option<Scanner> {
         let bits = self.clauses.len();
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(self.meets.keys())
-            .ok()?;
         let rows = Rows::of(&self.bytes);
-        Some(Scanner { automaton, meets: self.meets.into_values().collect(), rows, bits })
+        Some(Scanner { literals: scanner::Scanner::build(&self.meets)?, rows, bits })
     }
 }
 

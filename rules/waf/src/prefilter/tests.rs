@@ -13,7 +13,7 @@ fn rx(pattern: &str) -> Operator {
     Operator::compile(OperatorKind::Rx, Some(pattern), &[], &mut Interner::default()).unwrap()
 }
 
-/// What the automaton and the byte set decide, spelled out.
+/// What the scanner and the byte set decide, spelled out.
 fn meets(needs: &Needs, value: &[u8]) -> bool {
     let folded = value.to_ascii_lowercase();
     let holds = |literal: &Vec<u8>| folded.windows(literal.len()).any(|window| window == literal.as_slice());
