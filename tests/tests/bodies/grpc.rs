@@ -246,7 +246,8 @@ fn grpc_calls_of_all_kinds_pass_with_their_trailers_and_are_declared_uninspected
     run(|| async {
         let (address, _) = service().await;
         let limit = json!({"maxBytes": 100, "over": "reject"});
-        let spec = json!({"mode": "block", "requestBody": limit, "responseBody": limit});
+        let audit = json!({"engine": "on"});
+        let spec = json!({"mode": "block", "requestBody": limit, "responseBody": limit, "auditLog": audit});
         let stage = Stage::with(address, RULES, spec, grpc);
         four_kinds(&stage).await;
         // What would be refused in a form passes in a message, and longer than any limit; the record says why.
@@ -254,6 +255,12 @@ fn grpc_calls_of_all_kinds_pass_with_their_trailers_and_are_declared_uninspected
         let called = exchange(&stage, "Unary", GRPC, &[&long]).await;
         assert_eq!(called.grpc_status(), Some("0"));
         assert_eq!(inspection(&called.record, "request"), "uninspected: grpc");
+        let own = called.record["connection"]["peer"].as_str().unwrap().parse().unwrap();
+        let audited = tokio::task::block_in_place(|| stage.proxy.audited(own, PATIENCE)).unwrap();
+        for side in ["inspection", "responseInspection"] {
+            let said = json!({"inspection": "uninspected", "why": "grpc"});
+            assert_eq!(audited[0]["H"][side], said, "the audit log says so too: {}", audited[0]);
+        }
         // A call that is silent for long is not broken off.
         let (mut sender, _) = client(&stage).await;
         let (feed, body) = pipe();

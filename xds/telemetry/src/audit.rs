@@ -125,6 +125,7 @@ pub(crate) mod tests {
                 verdict: VerdictFacts::Deny(Denial::new(Reason::WafRequest, None, "score 5")),
                 cause: None,
                 inspection: Inspection::None,
+                response_inspection: Inspection::None,
                 scores: Default::default(),
                 matches: vec![AuditMatch { id: 942100, ..AuditMatch::default() }],
                 duration_us: 1,

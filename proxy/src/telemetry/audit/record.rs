@@ -90,6 +90,7 @@ fn trailer(record: &RequestRecord, trail: AuditTrail, show: AuditShow, cause: Op
         verdict,
         cause: cause.map(str::to_owned),
         inspection: record.inspection.clone(),
+        response_inspection: record.response_inspection.clone(),
         scores,
         matches: trail.matches,
         duration_us: record.response.as_ref().map_or(0, |response| response.duration_us),

@@ -48,7 +48,7 @@ fn record() -> RequestRecord {
         staged: None,
         matches: Vec::new(),
         inspection: Inspection::Full { bytes: 12 },
-        response_inspection: Inspection::None,
+        response_inspection: Inspection::Full { bytes: 64 },
         response: Some(ResponseFacts {
             status: 403,
             cluster: None,

@@ -146,6 +146,9 @@ pub struct AuditTrailer {
     pub cause: Option<String>,
     /// How much of the request body was seen.
     pub inspection: Inspection,
+    /// How much of the response body was seen.
+    #[serde(default)]
+    pub response_inspection: Inspection,
     /// Scores at the end of the transaction, by the names of their `TX` variables.
     pub scores: BTreeMap<String, i64>,
     /// The rules that matched, in order.
