@@ -72,6 +72,36 @@ fn every_coding_is_undone() {
 }
 
 #[test]
+fn what_comes_before_a_fault_is_kept_in_every_coding() {
+    let text: Vec<u8> =
+        (0..40_000_u32).flat_map(|number| format!("{:x} ", number * 7919).into_bytes()).collect();
+    for (coding, mut wire) in [
+        (Coding::Gzip, gzip(&text)),
+        (Coding::Deflate, bare(&text)),
+        (Coding::Zstd, compress_to_vec(text.as_slice(), CompressionLevel::Fastest)),
+    ] {
+        // Behind the first block, of which zstd's have 128 KiB: the kind of a block that no coding has, and lengths.
+        let mut faults = 0;
+        for place in (wire.len() * 3 / 4..wire.len() - 64).step_by(997) {
+            let whole = wire.clone();
+            wire[place..place + 24].fill(0xff);
+            let decoded = decode(&[coding], &wire, 1 << 20);
+            if let End::Fault(_) = decoded.end {
+                faults += 1;
+                assert!(
+                    decoded.bytes.len() > 64 * 1024,
+                    "{coding:?}: {} bytes at {place}",
+                    decoded.bytes.len()
+                );
+                assert_eq!(decoded.bytes[..64 * 1024], text[..64 * 1024], "{coding:?}");
+            }
+            wire = whole;
+        }
+        assert!(faults > 0, "{coding:?} finds no fault");
+    }
+}
+
+#[test]
 fn names_are_read_as_they_are_registered_and_others_are_no_coding() {
     let read = |values: &[&str]| codings(values.iter().map(|value| value.as_bytes()));
     assert_eq!(read(&[]), Ok(vec![]));

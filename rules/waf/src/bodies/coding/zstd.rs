@@ -36,7 +36,7 @@ pub(super) fn zstd(input: &[u8], limit: usize) -> (Vec<u8>, Stop) {
             Ok(end) => finished = end,
             // Blocks without a last one: the data ends where a header is looked for.
             Err(_) if !whole && data.is_empty() => {}
-            Err(_) => return (Vec::new(), Stop::Bad),
+            Err(_) => return (before_fault(input, limit), Stop::Bad),
         }
     }
     if !finished && decoder.decode_blocks(LAST_BLOCK.as_slice(), BlockDecodingStrategy::All).is_err() {
@@ -56,6 +56,25 @@ pub(super) fn zstd(input: &[u8], limit: usize) -> (Vec<u8>, Stop) {
     };
     bytes.truncate(limit);
     (bytes, stop)
+}
+
+/// What the blocks before the first faulty one come to: they are decoded once more, as a frame that was cut there.
+fn before_fault(input: &[u8], limit: usize) -> Vec<u8> {
+    let mut decoder = FrameDecoder::new();
+    decoder.set_max_window_size(WINDOW);
+    let mut source = input;
+    if decoder.init(&mut source).is_err() {
+        return Vec::new();
+    }
+    loop {
+        let sound = input.len() - source.len();
+        match decoder.decode_blocks(&mut source, BlockDecodingStrategy::UptoBlocks(1)) {
+            Ok(false) => {}
+            // Nothing is faulty up to the limit; that is not why it is called.
+            Ok(true) => return Vec::new(),
+            Err(_) => return zstd(input.get(..sound).unwrap_or_default(), limit).0,
+        }
+    }
 }
 
 /// The content size that the header declares, if it does.
