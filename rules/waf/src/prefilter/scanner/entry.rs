@@ -52,6 +52,8 @@ impl Entry {
     /// Whether it is found by a folded window.
     #[inline]
     pub(super) fn has(&self, window: u32) -> bool {
+        #[cfg(test)]
+        super::tests::WINDOWS.with(|count| count.set(count.get() + 1));
         (self.window ^ window) << (self.shift & 31) == 0
     }
 
