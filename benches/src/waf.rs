@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
-use palisade_model::documents::{BodyLimit, Metadata, Mode, RuleSet, WafPolicySpec};
+use palisade_model::documents::{Metadata, RuleSet, WafPolicySpec};
 use palisade_model::{Authority, Connection, Direction, RawHead, RequestHead, ResponseHead, Scheme};
 use palisade_waf::{Engine, Transaction};
 
@@ -28,19 +28,7 @@ pub fn rule_set(directory: &Path, include: &[&str]) -> Result<RuleSet> {
 
 /// A blocking policy that inspects request bodies of up to 128 KiB.
 pub fn policy(paranoia: u8) -> WafPolicySpec {
-    WafPolicySpec {
-        selector: None,
-        rule_set: "crs".into(),
-        mode: Mode::Block,
-        groups: Vec::new(),
-        paranoia_level: Some(paranoia),
-        thresholds: None,
-        exclusions: Vec::new(),
-        request_body: BodyLimit { max_bytes: 128 * 1024, over: Default::default() },
-        response_body: None,
-        bodies: Default::default(),
-        audit_log: Default::default(),
-    }
+    WafPolicySpec { paranoia_level: Some(paranoia), ..WafPolicySpec::of("crs") }
 }
 
 /// A request with what surrounds it, ready to be judged any number of times.

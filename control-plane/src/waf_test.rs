@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use palisade_loader::release::Release;
-use palisade_model::documents::{BodyLimit, Mode, OverLimit, WafPolicySpec};
+use palisade_model::documents::{BodyLimit, Mode, WafPolicySpec};
 use palisade_model::limits::INSPECTED_BODY_BYTES;
 use palisade_model::{Connection, Direction, RequestHead};
 use palisade_waf::trace::{Admission, Trace, TracedRule, TracedValue, Written, written};
@@ -201,17 +201,10 @@ pub fn run(release: &Release, sample: &Sample, options: Options) -> Result<Repor
 
 fn policy(options: Options) -> WafPolicySpec {
     WafPolicySpec {
-        selector: None,
-        rule_set: String::new(),
         mode: options.mode,
-        groups: Vec::new(),
         paranoia_level: options.paranoia,
-        thresholds: None,
-        exclusions: Vec::new(),
-        request_body: BodyLimit { max_bytes: INSPECTED_BODY_BYTES, over: OverLimit::Reject },
         response_body: Some(BodyLimit::RESPONSE),
-        bodies: Default::default(),
-        audit_log: Default::default(),
+        ..WafPolicySpec::of("tested")
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use palisade_model::audit::AuditParts;
 use palisade_model::documents::{
-    AuthorizationPolicy, BodyLimit, Document, FieldError, Gateway, GatewayListener, HttpRoute, KINDS,
-    Metadata, Mode, OverLimit, RuleSet, ServiceEntry, WafPolicy, WafPolicySpec, WorkloadEntry,
+    AuthorizationPolicy, Document, FieldError, Gateway, GatewayListener, HttpRoute, KINDS, Metadata, RuleSet,
+    ServiceEntry, WafPolicy, WafPolicySpec, WorkloadEntry,
 };
 use palisade_model::policy::{Route, RouteMatch, WeightedCluster};
 use palisade_model::{Policy, WorkloadId};
@@ -96,24 +96,11 @@ fn rule_set(document: &RuleSet, errors: &mut Errors) {
         return;
     }
     let metadata = Metadata { name: "dry-run".to_owned(), ..document.metadata.clone() };
-    let body = BodyLimit { max_bytes: 1, over: OverLimit::Reject };
     let probe = WafPolicy {
         api_version: "palisade.dev/v1alpha1".to_owned(),
         kind: "WafPolicy".to_owned(),
         metadata,
-        spec: WafPolicySpec {
-            selector: None,
-            rule_set: document.metadata.name.clone(),
-            mode: Mode::Block,
-            groups: Vec::new(),
-            paranoia_level: None,
-            thresholds: None,
-            exclusions: Vec::new(),
-            request_body: body,
-            response_body: None,
-            bodies: Default::default(),
-            audit_log: Default::default(),
-        },
+        spec: WafPolicySpec::of(document.metadata.name.clone()),
     };
     dry_compile(probe, document, errors);
 }

@@ -44,19 +44,7 @@ fn examples() -> Vec<Example> {
 }
 
 fn policy() -> WafPolicySpec {
-    WafPolicySpec {
-        selector: None,
-        rule_set: default_rules::NAME.into(),
-        mode: Mode::Block,
-        groups: Vec::new(),
-        paranoia_level: None,
-        thresholds: None,
-        exclusions: Vec::new(),
-        request_body: BodyLimit { max_bytes: 131_072, over: Default::default() },
-        response_body: Some(BodyLimit::RESPONSE),
-        bodies: Default::default(),
-        audit_log: Default::default(),
-    }
+    WafPolicySpec { response_body: Some(BodyLimit::RESPONSE), ..WafPolicySpec::of(default_rules::NAME) }
 }
 
 fn encoded(text: &str) -> String {

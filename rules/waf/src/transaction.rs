@@ -251,9 +251,7 @@ impl Transaction {
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, Method, Version};
-    use palisade_model::documents::{
-        BodyLimit, Metadata, Mode, RuleSet, RuleSetSpec, SourceFile, WafPolicySpec,
-    };
+    use palisade_model::documents::{Metadata, RuleSet, RuleSetSpec, SourceFile, WafPolicySpec};
     use palisade_model::{Authority, Direction, RawHead, Scheme};
 
     use super::*;
@@ -267,19 +265,7 @@ mod tests {
             metadata: Metadata::default(),
             spec: RuleSetSpec { sources: vec![source], ..RuleSetSpec::default() },
         };
-        let policy = WafPolicySpec {
-            selector: None,
-            rule_set: String::new(),
-            mode: Mode::Block,
-            groups: Vec::new(),
-            paranoia_level: None,
-            thresholds: None,
-            exclusions: Vec::new(),
-            request_body: BodyLimit::RESPONSE,
-            response_body: None,
-            bodies: Default::default(),
-            audit_log: Default::default(),
-        };
+        let policy = WafPolicySpec::of("test");
         let mut engine = Engine::compile(&set, &policy).unwrap();
         engine.settings.work_units = units;
         Arc::new(engine)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use palisade_model::documents::{
-    BodyLimit, Metadata, Mode, OverLimit, RuleSet, RuleSetSpec, SourceFile, WafPolicySpec,
+    BodyLimit, Metadata, OverLimit, RuleSet, RuleSetSpec, SourceFile, WafPolicySpec,
 };
 use palisade_model::{Authority, Connection, Direction, RawHead, RequestHead, ResponseHead, Scheme};
 use palisade_waf::Engine;
@@ -63,17 +63,9 @@ pub fn answer(status: u16, headers: HeaderMap) -> ResponseHead {
 /// A policy that blocks and looks at the first bytes of every body.
 pub fn policy() -> WafPolicySpec {
     WafPolicySpec {
-        selector: None,
-        rule_set: String::new(),
-        mode: Mode::Block,
-        groups: Vec::new(),
-        paranoia_level: None,
-        thresholds: None,
-        exclusions: Vec::new(),
         request_body: BodyLimit { max_bytes: 64 * 1024, over: OverLimit::Reject },
         response_body: Some(BodyLimit::RESPONSE),
-        bodies: Default::default(),
-        audit_log: Default::default(),
+        ..WafPolicySpec::of("fuzz")
     }
 }
 

@@ -3,25 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use palisade_model::documents::{BodyLimit, Metadata, Mode, RuleSet, RuleSetSpec, SourceFile, WafPolicySpec};
+use palisade_model::documents::{Metadata, RuleSet, RuleSetSpec, SourceFile, WafPolicySpec};
 use palisade_seclang::{NoSources, Source, parse};
 use palisade_waf::Engine;
-
-fn policy() -> WafPolicySpec {
-    WafPolicySpec {
-        selector: None,
-        rule_set: String::new(),
-        mode: Mode::Block,
-        groups: Vec::new(),
-        paranoia_level: None,
-        thresholds: None,
-        exclusions: Vec::new(),
-        request_body: BodyLimit::RESPONSE,
-        response_body: None,
-        bodies: Default::default(),
-        audit_log: Default::default(),
-    }
-}
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -45,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
             data: files.map(|(name, text)| (name.to_owned(), text.to_owned())).into(),
         },
     };
-    match Engine::compile(&set, &policy()) {
+    match Engine::compile(&set, &WafPolicySpec::of("fuzz")) {
         Ok(engine) => assert!(engine.notes().iter().all(|note| note.contains(": note: "))),
         Err(error) => assert!(!error.to_string().is_empty()),
     }

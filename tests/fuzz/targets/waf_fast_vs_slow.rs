@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use libfuzzer_sys::fuzz_target;
-use palisade_model::documents::{BodyLimit, Metadata, Mode, RuleSet, RuleSetSpec, SourceFile, WafPolicySpec};
+use palisade_model::documents::{Metadata, RuleSet, RuleSetSpec, SourceFile, WafPolicySpec};
 use palisade_model::{Authority, Connection, Direction, RawHead, RequestHead, Scheme};
 use palisade_waf::{Engine, Transaction};
 
@@ -23,19 +23,7 @@ fn engines() -> &'static [Arc<Engine>; 2] {
             metadata: Metadata::default(),
             spec: RuleSetSpec { sources: vec![source], ..RuleSetSpec::default() },
         };
-        let policy = WafPolicySpec {
-            selector: None,
-            rule_set: String::new(),
-            mode: Mode::Block,
-            groups: Vec::new(),
-            paranoia_level: None,
-            thresholds: None,
-            exclusions: Vec::new(),
-            request_body: BodyLimit::RESPONSE,
-            response_body: None,
-            bodies: Default::default(),
-            audit_log: Default::default(),
-        };
+        let policy = WafPolicySpec::of("rules");
         let fast = Engine::compile(&set, &policy).expect("the rules compile");
         [Arc::new(fast), Arc::new(Engine::compile_slow(&set, &policy).expect("the rules compile"))]
     })

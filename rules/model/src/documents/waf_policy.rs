@@ -45,7 +45,7 @@ pub struct WafPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclusions: Vec<Exclusion>,
     /// How much of a request body is held and judged.
-    #[serde(default = "request_limit")]
+    #[serde(default = "BodyLimit::request")]
     pub request_body: BodyLimit,
     /// How much of a response body is held and judged. Absent: response bodies are not inspected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +56,25 @@ pub struct WafPolicySpec {
     /// What the audit log has of the exchanges that it judged.
     #[serde(default, skip_serializing_if = "AuditLog::is_default")]
     pub audit_log: AuditLog,
+}
+
+impl WafPolicySpec {
+    /// What a document says that names a rule set and leaves everything else to the defaults.
+    pub fn of(rule_set: impl Into<String>) -> Self {
+        Self {
+            selector: None,
+            rule_set: rule_set.into(),
+            mode: Mode::default(),
+            groups: Vec::new(),
+            paranoia_level: None,
+            thresholds: None,
+            exclusions: Vec::new(),
+            request_body: BodyLimit::REQUEST,
+            response_body: None,
+            bodies: BodyReading::default(),
+            audit_log: AuditLog::default(),
+        }
+    }
 }
 
 /// What the audit log has. It shows nothing that came from a client unless it is switched on here.
@@ -169,13 +188,15 @@ pub enum OverLimit {
     InspectPrefix,
 }
 
-fn request_limit() -> BodyLimit {
-    BodyLimit { max_bytes: INSPECTED_BODY_BYTES, over: OverLimit::Reject }
-}
-
 impl BodyLimit {
+    /// The default for requests: a longer body is refused, since the part that nobody judged may be the attack.
+    pub const REQUEST: Self = Self { max_bytes: INSPECTED_BODY_BYTES, over: OverLimit::Reject };
     /// The default for responses: the first part is judged, since a long download is not an attack.
     pub const RESPONSE: Self = Self { max_bytes: INSPECTED_RESPONSE_BYTES, over: OverLimit::InspectPrefix };
+
+    fn request() -> Self {
+        Self::REQUEST
+    }
 }
 
 /// How bodies are read, and what becomes of those that are not. The defaults are safe: what is not understood is
@@ -241,5 +262,16 @@ impl BodyReading {
     /// Whether it says nothing that is not the default.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_of_a_rule_set_is_what_a_document_says_that_names_nothing_else() {
+        let read: WafPolicySpec = serde_json::from_str(r#"{"ruleSet": "crs"}"#).unwrap();
+        assert_eq!(WafPolicySpec::of("crs"), read);
     }
 }

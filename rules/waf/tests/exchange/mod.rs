@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
-use palisade_model::documents::{BodyLimit, Metadata, Mode, RuleSet, RuleSetSpec, SourceFile, WafPolicySpec};
+use palisade_model::documents::{BodyLimit, Metadata, RuleSet, RuleSetSpec, SourceFile, WafPolicySpec};
 use palisade_model::record::RuleMatch;
 use palisade_model::{Authority, Connection, Direction, RawHead, RequestHead, ResponseHead, Scheme};
 use palisade_waf::{CompileError, Engine, Interruption, Transaction};
@@ -242,19 +242,7 @@ fn canonical(path: &str) -> String {
 
 /// A policy that blocks, with response bodies inspected.
 pub fn policy() -> WafPolicySpec {
-    WafPolicySpec {
-        selector: None,
-        rule_set: "rules".into(),
-        mode: Mode::Block,
-        groups: Vec::new(),
-        paranoia_level: None,
-        thresholds: None,
-        exclusions: Vec::new(),
-        request_body: BodyLimit { max_bytes: 131_072, over: Default::default() },
-        response_body: Some(BodyLimit::RESPONSE),
-        bodies: Default::default(),
-        audit_log: Default::default(),
-    }
+    WafPolicySpec { response_body: Some(BodyLimit::RESPONSE), ..WafPolicySpec::of("rules") }
 }
 
 pub fn rule_set(sources: Vec<SourceFile>) -> RuleSet {
