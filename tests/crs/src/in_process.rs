@@ -37,6 +37,16 @@ pub fn configured(crs: &CoreRuleSet) -> Result<(RuleSet, WafPolicySpec)> {
     Ok((set, policy))
 }
 
+/// What came of the requests in some bytes.
+pub struct Judged {
+    /// The answer to the first, or why there is none.
+    pub answer: Result<Answer, String>,
+    /// What matched in any.
+    pub matches: Vec<RuleMatch>,
+    /// The work units that their transactions did not use, together.
+    pub units_left: u64,
+}
+
 /// The engine with the rules.
 pub struct InProcess {
     engine: Arc<Engine>,
@@ -56,21 +66,20 @@ impl InProcess {
         Self { engine, count: AtomicU64::new(0) }
     }
 
-    /// Judges every request in `bytes`; gives the first answer and all matches.
-    pub fn judge(&self, bytes: &[u8]) -> (Result<Answer, String>, Vec<RuleMatch>) {
-        let mut requests = read(bytes).into_iter();
-        let mut matches = Vec::new();
-        let first = match requests.next() {
-            Some(request) => self.one(request, &mut matches),
-            None => Err("no whole request".to_owned()),
-        };
-        for request in requests {
-            let _ = self.one(request, &mut matches);
+    /// Judges every request in `bytes`.
+    pub fn judge(&self, bytes: &[u8]) -> Judged {
+        let mut judged =
+            Judged { answer: Err("no whole request".to_owned()), matches: Vec::new(), units_left: 0 };
+        for (number, request) in read(bytes).into_iter().enumerate() {
+            let answer = self.one(request, &mut judged);
+            if number == 0 {
+                judged.answer = answer;
+            }
         }
-        (first, matches)
+        judged
     }
 
-    fn one(&self, request: Result<Read, Malformed>, matches: &mut Vec<RuleMatch>) -> Result<Answer, String> {
+    fn one(&self, request: Result<Read, Malformed>, judged: &mut Judged) -> Result<Answer, String> {
         let refused = |malformed: Malformed| {
             answer(malformed.cause.status(), &Reply::new(400, "text/plain", malformed.to_string()))
         };
@@ -89,7 +98,8 @@ impl InProcess {
         let mut transaction = Transaction::begin(self.engine.clone(), &connection(), &head, TIME_MS, &id);
         let reply = phases(&mut transaction, &head, body);
         transaction.logging();
-        matches.extend(transaction.matches().iter().cloned());
+        judged.matches.extend(transaction.matches().iter().cloned());
+        judged.units_left += transaction.work_units_left();
         Ok(match reply {
             Ok(reply) => {
                 let status = StatusCode::from_u16(reply.status).map_err(|error| error.to_string())?;
@@ -102,7 +112,7 @@ impl InProcess {
 
 impl Runner for InProcess {
     fn run(&self, bytes: &[u8], _answered: bool) -> Result<Outcome> {
-        let (answer, matches) = self.judge(bytes);
+        let Judged { answer, matches, .. } = self.judge(bytes);
         Ok(Outcome { answer, log: matches.iter().map(Line::of).collect() })
     }
 }
