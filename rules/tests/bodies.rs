@@ -3,21 +3,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::io::Write;
-use std::sync::Arc;
+mod exchange;
 
+use std::io::Write;
+
+use exchange::{fed, headers, judge, request, request_of};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{StatusCode, Version};
 use palisade_model::record::Inspection;
-use palisade_model::{
-    Authority, BodyKind, Connection, Direction, Policy, RawHead, Reason, RequestHead, ResponseHead, Scheme,
-    WorkloadId,
-};
+use palisade_model::{BodyKind, Reason, RequestHead, ResponseHead};
 use palisade_rules::upload::{Passage, ROUNDS};
-use palisade_rules::{
-    BodyStage, Engine, Exchange, Feed, LOOKS, Refused, ResponseBody, ResponseStage, Snapshot, Step,
-};
+use palisade_rules::{Feed, LOOKS, ResponseBody, Snapshot, Step};
 use serde_json::{Value, json};
 
 const RULES: &str = "SecRule ARGS|REQUEST_BODY|XML:/* \"@contains attack\" \"id:1,phase:2,deny\"\n\
@@ -26,86 +23,27 @@ const RULES: &str = "SecRule ARGS|REQUEST_BODY|XML:/* \"@contains attack\" \"id:
 const FORM: &str = "application/x-www-form-urlencoded";
 
 fn snapshot(bodies: Value, limit: usize, over: &str) -> Snapshot {
-    let mut policy = Policy::empty(WorkloadId::local("shop", "payments"));
-    let document = |kind: &str, spec: Value| {
-        json!({"apiVersion": "palisade.dev/v1alpha1", "kind": kind,
-               "metadata": {"name": "rules", "namespace": "shop"}, "spec": spec})
-    };
-    let set = document("RuleSet", json!({"sources": [{"name": "t.conf", "text": RULES}]}));
-    policy.rule_sets = vec![serde_json::from_value(set).unwrap()];
-    let waf = json!({"ruleSet": "rules", "bodies": bodies, "requestBody": {"maxBytes": limit, "over": over},
-                     "responseBody": {"maxBytes": limit, "over": over}});
-    policy.waf = vec![serde_json::from_value(document("WafPolicy", waf)).unwrap()];
-    Snapshot::new(Arc::new(Engine::compile(&policy, "v1", None).unwrap()), None)
+    let limits = json!({"maxBytes": limit, "over": over});
+    exchange::snapshot(RULES, json!({"bodies": bodies, "requestBody": limits, "responseBody": limits}))
 }
 
 fn defaults() -> Snapshot {
     snapshot(json!({}), 2000, "reject")
 }
 
-/// A POST with these headers, and `version` if it is not HTTP/1.1.
-fn head(headers: &[(&'static str, &str)], version: Version) -> RequestHead {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        map.append(*name, HeaderValue::from_str(value).unwrap());
-    }
-    RequestHead {
-        method: Method::POST,
-        scheme: Scheme::Http,
-        authority: Authority { host: "payments.shop".into(), port: None },
-        path: "/charge".into(),
-        query: None,
-        headers: map,
-        upgrade: None,
-        expect_continue: false,
-        version,
-        raw: RawHead::default(),
-    }
-}
-
-/// Feeds a piece, and looks where a look is due.
-fn fed(stage: &mut BodyStage, piece: &[u8]) -> Feed {
-    match stage.feed(piece) {
-        Feed::Look => stage.look(),
-        feed => feed,
-    }
-}
-
-fn judge(snapshot: &Snapshot, head: RequestHead, body: &[u8]) -> Result<ResponseStage, Box<Refused>> {
-    let connection = Connection {
-        listener: "in".into(),
-        direction: Direction::Inbound,
-        peer: "192.0.2.9:40000".parse().unwrap(),
-        client: "192.0.2.9:40000".parse().unwrap(),
-        local: "192.0.2.1:8080".parse().unwrap(),
-        principal: None,
-        sni: None,
-        tls: false,
-    };
-    let kind = if body.is_empty() { BodyKind::Empty } else { BodyKind::Length(body.len() as u64) };
-    let exchange = Exchange { reference: "reference".into(), time_ms: 0 };
-    match snapshot.request(&connection, head, kind, exchange) {
-        Step::Forward(permit) => Ok(permit.into_exchange().2),
-        Step::NeedBody(mut stage) => {
-            for piece in body.chunks(7) {
-                if fed(&mut stage, piece) != Feed::More {
-                    break;
-                }
-            }
-            stage.finish().map(|permit| permit.into_exchange().2)
-        }
-        Step::Deny(refused) => Err(refused),
-    }
+/// A POST with these headers.
+fn head(pairs: &[(&'static str, &str)], version: Version) -> RequestHead {
+    RequestHead { version, ..exchange::head(pairs) }
 }
 
 /// The reason and status of a refusal; none if it is permitted.
-fn verdict(snapshot: &Snapshot, headers: &[(&'static str, &str)], body: &[u8]) -> Option<(Reason, u16)> {
-    let refused = judge(snapshot, head(headers, Version::HTTP_11), body).err()?;
+fn verdict(snapshot: &Snapshot, pairs: &[(&'static str, &str)], body: &[u8]) -> Option<(Reason, u16)> {
+    let refused = judge(snapshot, head(pairs, Version::HTTP_11), body).err()?;
     Some((refused.denial.reason, refused.denial.status.as_u16()))
 }
 
-fn inspection(snapshot: &Snapshot, headers: &[(&'static str, &str)], body: &[u8]) -> Inspection {
-    judge(snapshot, head(headers, Version::HTTP_11), body).unwrap().finish().inspection
+fn inspection(snapshot: &Snapshot, pairs: &[(&'static str, &str)], body: &[u8]) -> Inspection {
+    judge(snapshot, head(pairs, Version::HTTP_11), body).unwrap().finish().inspection
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -248,13 +186,9 @@ fn grpc_and_upgrades_pass_unread_where_the_policy_permits_it_and_the_record_says
     assert_eq!((refused.denial.reason, refused.denial.status.as_u16()), (Reason::WafRequest, 403));
 }
 
-fn answer(snapshot: &Snapshot, headers: &[(&'static str, &str)], body: &[u8]) -> Result<Inspection, u16> {
-    let mut stage = judge(snapshot, head(&[], Version::HTTP_11), b"").unwrap();
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        map.append(*name, HeaderValue::from_str(value).unwrap());
-    }
-    let head = ResponseHead { status: StatusCode::OK, headers: map, version: Version::HTTP_11 };
+fn answer(snapshot: &Snapshot, pairs: &[(&'static str, &str)], body: &[u8]) -> Result<Inspection, u16> {
+    let mut stage = judge(snapshot, exchange::head(&[]), b"").unwrap();
+    let head = ResponseHead { status: StatusCode::OK, headers: headers(pairs), version: Version::HTTP_11 };
     let held = stage.head(&head).map_err(|refused| refused.denial.status.as_u16())?;
     if matches!(held, ResponseBody::Hold(_)) {
         let complete = stage.feed(body) == Feed::More;
@@ -312,20 +246,8 @@ fn form(lengths: [usize; 2], filename: &str, last: &str) -> Vec<u8> {
 
 /// What reached the upstream of a form, and the refusal.
 fn upload(snapshot: &Snapshot, body: &[u8], piece: usize) -> (usize, Option<u16>) {
-    let connection = Connection {
-        listener: "in".into(),
-        direction: Direction::Inbound,
-        peer: "192.0.2.9:40000".parse().unwrap(),
-        client: "192.0.2.9:40000".parse().unwrap(),
-        local: "192.0.2.1:8080".parse().unwrap(),
-        principal: None,
-        sni: None,
-        tls: false,
-    };
-    let exchange = Exchange { reference: "reference".into(), time_ms: 0 };
-    let head = head(&[("content-type", "multipart/form-data; boundary=b")], Version::HTTP_11);
-    let kind = BodyKind::Length(body.len() as u64);
-    let mut stage = match snapshot.request(&connection, head, kind, exchange) {
+    let head = exchange::head(&[("content-type", "multipart/form-data; boundary=b")]);
+    let mut stage = match request(snapshot, head, body) {
         Step::NeedBody(stage) => stage,
         Step::Deny(refused) => return (0, Some(refused.denial.status.as_u16())),
         Step::Forward(_) => panic!("forwarded unread"),
@@ -423,21 +345,10 @@ fn a_form_is_judged_so_many_times_and_no_more() {
 
 #[test]
 fn a_form_over_its_limit_is_read_again_only_so_often_though_it_comes_byte_by_byte() {
-    let connection = Connection {
-        listener: "in".into(),
-        direction: Direction::Inbound,
-        peer: "192.0.2.9:40000".parse().unwrap(),
-        client: "192.0.2.9:40000".parse().unwrap(),
-        local: "192.0.2.1:8080".parse().unwrap(),
-        principal: None,
-        sni: None,
-        tls: false,
-    };
     let part = |name: &str| format!("\r\n--b\r\ncontent-disposition: form-data; name={name}\r\n\r\n");
-    let exchange = Exchange { reference: "reference".into(), time_ms: 0 };
-    let head = head(&[("content-type", "multipart/form-data; boundary=b")], Version::HTTP_11);
+    let head = || exchange::head(&[("content-type", "multipart/form-data; boundary=b")]);
     let snapshot = defaults();
-    let step = snapshot.request(&connection, head, BodyKind::Unknown, exchange);
+    let step = request_of(&snapshot, head(), BodyKind::Unknown);
     let Step::NeedBody(mut stage) = step else { panic!("{step:?}") };
     // A small file, then a field that is longer than all that may be held.
     let body = format!("{}x{}{}", &part("f; filename=a")[2..], part("a"), "y".repeat(5000));
@@ -454,9 +365,7 @@ fn a_form_over_its_limit_is_read_again_only_so_often_though_it_comes_byte_by_byt
     // The same behind a file that passed.
     let long = form([5000, 10], "b", "").len() - "\r\n--b--\r\n".len();
     let form = form([5000, 10], "b", &"y".repeat(5000));
-    let exchange = Exchange { reference: "reference".into(), time_ms: 0 };
-    let head = self::head(&[("content-type", "multipart/form-data; boundary=b")], Version::HTTP_11);
-    let Step::NeedBody(mut stage) = snapshot.request(&connection, head, BodyKind::Unknown, exchange) else {
+    let Step::NeedBody(mut stage) = request_of(&snapshot, head(), BodyKind::Unknown) else {
         panic!("not held")
     };
     assert_eq!(fed(&mut stage, &form[..3000]), Feed::Enough);

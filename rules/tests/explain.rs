@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod exchange;
+
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, Version};
@@ -12,7 +14,7 @@ use palisade_model::{
 use palisade_rules::explain::{self, Outcome};
 use palisade_rules::stages::Stage;
 use palisade_rules::{Engine, Exchange, Explanation, Snapshot, Step};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const WEB: &str = "cluster.local/ns/shop/sa/web";
 
@@ -38,16 +40,10 @@ fn policy(caller: &str) -> Policy {
 }
 
 fn with_waf(mut policy: Policy, mode: &str) -> Policy {
-    let document = |kind: &str, spec: Value| json!({"apiVersion": "palisade.dev/v1alpha1", "kind": kind, "metadata": {"name": "rules", "namespace": "shop"}, "spec": spec});
     let text = "SecRuleEngine On\nSecRequestBodyAccess On\n\
                 SecRule ARGS \"@contains attack\" \"id:100,phase:2,deny,status:403,log,msg:'Attack'\"\n";
-    policy.rule_sets = vec![
-        serde_json::from_value(document("RuleSet", json!({"sources": [{"name": "t.conf", "text": text}]})))
-            .unwrap(),
-    ];
-    policy.waf = vec![
-        serde_json::from_value(document("WafPolicy", json!({"ruleSet": "rules", "mode": mode}))).unwrap(),
-    ];
+    let with = exchange::policy(text, json!({"mode": mode}));
+    (policy.rule_sets, policy.waf) = (with.rule_sets, with.waf);
     policy
 }
 

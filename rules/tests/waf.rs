@@ -2,30 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::sync::Arc;
+mod exchange;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use exchange::{head, judge, snapshot};
+use http::{HeaderMap, StatusCode, Version};
 use palisade_model::record::Inspection;
-use palisade_model::{
-    Authority, BodyKind, Connection, Direction, Policy, RawHead, Reason, RequestHead, ResponseHead, Scheme,
-    WorkloadId,
-};
-use palisade_rules::{
-    Answer, Engine, Exchange, LOCATION_BYTES, Refused, ResponseBody, ResponseStage, Snapshot, Step,
-};
-use serde_json::{Value, json};
-
-fn snapshot(rules: &str, waf: Value) -> Snapshot {
-    let mut policy = Policy::empty(WorkloadId::local("shop", "payments"));
-    let document = |kind: &str, spec: Value| {
-        json!({"apiVersion": "palisade.dev/v1alpha1", "kind": kind,
-               "metadata": {"name": "rules", "namespace": "shop"}, "spec": spec})
-    };
-    let set = document("RuleSet", json!({"sources": [{"name": "t.conf", "text": rules}]}));
-    policy.rule_sets = vec![serde_json::from_value(set).unwrap()];
-    policy.waf = vec![serde_json::from_value(document("WafPolicy", waf)).unwrap()];
-    Snapshot::new(Arc::new(Engine::compile(&policy, "v1", None).unwrap()), None)
-}
+use palisade_model::{Reason, RequestHead, ResponseHead};
+use palisade_rules::{Answer, LOCATION_BYTES, Refused, ResponseBody, ResponseStage, Snapshot};
+use serde_json::json;
 
 fn send(
     snapshot: &Snapshot,
@@ -33,43 +17,8 @@ fn send(
     content_type: &str,
     body: &str,
 ) -> Result<ResponseStage, Box<Refused>> {
-    let connection = Connection {
-        listener: "in".into(),
-        direction: Direction::Inbound,
-        peer: "192.0.2.9:40000".parse().unwrap(),
-        client: "192.0.2.9:40000".parse().unwrap(),
-        local: "192.0.2.1:8080".parse().unwrap(),
-        principal: None,
-        sni: None,
-        tls: false,
-    };
-    let mut headers = HeaderMap::new();
-    headers.insert("content-type", HeaderValue::from_str(content_type).unwrap());
-    let head = RequestHead {
-        method: Method::POST,
-        scheme: Scheme::Http,
-        authority: Authority { host: "payments.shop".into(), port: None },
-        path: "/charge".into(),
-        query: Some(query.to_owned()),
-        headers,
-        upgrade: None,
-        expect_continue: false,
-        version: Version::HTTP_11,
-        raw: RawHead::default(),
-    };
-    let length = match body.len() {
-        0 => BodyKind::Empty,
-        length => BodyKind::Length(length as u64),
-    };
-    let exchange = Exchange { reference: "reference".into(), time_ms: 0 };
-    match snapshot.request(&connection, head, length, exchange) {
-        Step::Forward(permit) => Ok(permit.into_exchange().2),
-        Step::NeedBody(mut stage) => {
-            stage.feed(body.as_bytes());
-            stage.finish().map(|permit| permit.into_exchange().2)
-        }
-        Step::Deny(refused) => Err(refused),
-    }
+    let head = RequestHead { query: Some(query.to_owned()), ..head(&[("content-type", content_type)]) };
+    judge(snapshot, head, body.as_bytes())
 }
 
 fn answer(status: u16) -> ResponseHead {
@@ -81,7 +30,7 @@ fn answer(status: u16) -> ResponseHead {
 }
 
 fn refused(rules: &str, query: &str, content_type: &str, body: &str) -> Box<Refused> {
-    let snapshot = snapshot(rules, json!({"ruleSet": "rules"}));
+    let snapshot = snapshot(rules, json!({}));
     send(&snapshot, query, content_type, body).expect_err("it is refused")
 }
 
@@ -123,7 +72,7 @@ fn a_redirection_is_answered_with_its_location_and_a_drop_not_at_all() {
 
 #[test]
 fn the_record_says_what_was_not_inspected_and_why() {
-    let snapshot = snapshot("SecAction \"id:1,phase:1,pass,nolog\"", json!({"ruleSet": "rules"}));
+    let snapshot = snapshot("SecAction \"id:1,phase:1,pass,nolog\"", json!({}));
     let inspection = |content_type| send(&snapshot, "", content_type, "a=1").unwrap().finish().inspection;
     assert_eq!(inspection("application/x-www-form-urlencoded"), Inspection::Full { bytes: 3 });
     assert_eq!(inspection("application/octet-stream"), Inspection::Full { bytes: 3 }, "as the bytes it is");
@@ -132,7 +81,7 @@ fn the_record_says_what_was_not_inspected_and_why() {
 #[test]
 fn rules_of_phase_4_run_though_the_body_is_not_held() {
     let rules = "SecRule RESPONSE_STATUS \"@rx ^5\" \"id:4,phase:4,deny\"\nSecAction \"id:5,phase:5,pass\"";
-    let snapshot = snapshot(rules, json!({"ruleSet": "rules"}));
+    let snapshot = snapshot(rules, json!({}));
     let mut stage = send(&snapshot, "", "text/plain", "").unwrap();
     let refused = stage.head(&answer(500)).unwrap_err();
     assert_eq!(refused.denial.reason, Reason::WafResponse);

@@ -4,12 +4,11 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use palisade_tests::http;
-use palisade_tests::process::{Program, programs, wait_until};
+use palisade_tests::process::program;
+use palisade_tests::proxy::{self, Proxy};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -153,25 +152,18 @@ impl Origin {
 
 /// The policy of the set: nobody gets to the admin pages, by path, host, header or body.
 pub fn policy(origin: SocketAddr) -> Value {
-    json!({
-        "apiVersion": "palisade.dev/v1alpha1",
-        "kind": "Policy",
-        "workload": {"namespace": "shop", "name": "web"},
-        "admin": "127.0.0.1:0",
-        "listeners": [{"name": "edge", "address": "127.0.0.1:0", "role": {"gateway": {}}}],
-        "routes": [{"name": "all", "listeners": ["edge"], "backends": [{"cluster": "origin"}]}],
-        "clusters": [{"name": "origin", "endpoints": [{"address": origin}], "protocol": "http"}],
-        "authorization": [{
-            "apiVersion": "security.istio.io/v1",
-            "kind": "AuthorizationPolicy",
-            "metadata": {"name": "no-admin", "namespace": "shop"},
-            "spec": {"action": "DENY", "rules": [
-                {"to": [{"operation": {"paths": ["/admin*"]}}]},
-                {"to": [{"operation": {"hosts": ["admin.example"]}}]},
-                {"when": [{"key": "request.headers[x-role]", "values": ["admin"]}]},
-            ]},
-        }],
-    })
+    let mut policy = proxy::gateway(origin);
+    policy["authorization"] = json!([{
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "no-admin", "namespace": "shop"},
+        "spec": {"action": "DENY", "rules": [
+            {"to": [{"operation": {"paths": ["/admin*"]}}]},
+            {"to": [{"operation": {"hosts": ["admin.example"]}}]},
+            {"when": [{"key": "request.headers[x-role]", "values": ["admin"]}]},
+        ]},
+    }]);
+    policy
 }
 
 /// Adds a WAF with a small rule set and limits in bytes.
@@ -195,7 +187,7 @@ pub struct Stage {
     pub origin: Origin,
     pub edge: SocketAddr,
     pub admin: SocketAddr,
-    proxy: Mutex<Program>,
+    proxy: Proxy,
     _dir: TempDir,
 }
 
@@ -212,42 +204,24 @@ impl Stage {
 
     /// Starts with a complete policy; `dir` holds what it names by relative path.
     pub fn playing(origin: Origin, policy: &Value, dir: TempDir) -> Self {
-        let file = dir.path().join("policy.json");
-        std::fs::write(&file, policy.to_string()).unwrap();
-        let log = dir.path().join("log");
-        let mut command = Command::new(programs().unwrap().join("palisade-proxy"));
-        command.arg("--policy").arg(&file);
-        let mut proxy = Program::start("palisade-proxy", command, &log).unwrap();
-        let mut admin: Option<SocketAddr> = None;
-        wait_until("the proxy says where its admin pages are", 30, || {
-            proxy.check()?;
-            let text = std::fs::read_to_string(&log)?;
-            let line = text.lines().find(|line| line.contains("admin pages"));
-            admin = line.and_then(|line| line.split("address=").nth(1)).and_then(|at| at.trim().parse().ok());
-            Ok(admin.is_some())
-        })
-        .unwrap();
-        let admin = admin.unwrap();
-        let config = http::send(admin, "GET", "/config", &[], "").unwrap().json().unwrap();
-        let edge = config["listeners"][0]["address"].as_str().unwrap().parse().unwrap();
-        Self { origin, edge, admin, proxy: Mutex::new(proxy), _dir: dir }
+        let proxy = Proxy::start(&program("palisade-proxy").unwrap(), policy, dir.path()).unwrap();
+        Self { origin, edge: proxy.edge, admin: proxy.admin, proxy, _dir: dir }
     }
 
     /// The proxy is alive.
     pub fn alive(&self) {
-        self.proxy.lock().unwrap().check().unwrap();
+        self.proxy.check().unwrap();
     }
 
     /// Resident memory in bytes.
     pub fn memory(&self) -> u64 {
-        let id = self.proxy.lock().unwrap().id();
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.proxy.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
     }
 
     pub fn metrics(&self) -> String {
-        http::send(self.admin, "GET", "/metrics", &[], "").unwrap().body
+        self.proxy.metrics().unwrap()
     }
 
     /// Another client is served.
