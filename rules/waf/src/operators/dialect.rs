@@ -82,7 +82,7 @@ impl<'a> Translator<'a> {
             Some('[') => self.class()?,
             Some('(') => self.group()?,
             Some('{') => match quantifier(self.rest) {
-                Some(length) if before != Before::Nothing => {
+                Ok(length) if before != Before::Nothing => {
                     if before == Before::Quantifier {
                         return Err("a quantifier after a quantifier is not supported".into());
                     }
@@ -166,7 +166,7 @@ impl<'a> Translator<'a> {
                     return Ok(());
                 }
                 '\\' => self.escape(true)?,
-                '[' if let Some(end) = posix(self.rest) => {
+                '[' if let Ok(end) = posix(self.rest) => {
                     let (name, rest) = self.rest.split_at_checked(end).unwrap_or_default();
                     let word = name.strip_prefix(':').and_then(|word| word.strip_suffix(":]"));
                     if !word.is_some_and(|word| POSIX.contains(&word.trim_start_matches('^'))) {
@@ -259,32 +259,36 @@ const POSIX: [&str; 14] = [
     "upper", "word", "xdigit",
 ];
 
+/// The length of what stands behind a bracket or a brace, or how many bytes had to be looked at to know that nothing does.
+/// Each byte is looked at for a few brackets or braces at most, so that reading stays linear.
+type Looked = Result<usize, usize>;
+
 /// Behind a `[` in a class: the bytes of what is written as one of POSIX's classes, `:alpha:]`, or as an element of a
 /// collation, `.a.]` or `=a=]`. As PCRE looks for it: no bracket stands before its end.
-fn posix(rest: &str) -> Option<usize> {
-    let mark = rest.bytes().next().filter(|byte| b":.=".contains(byte))?;
+fn posix(rest: &str) -> Looked {
+    let Some(mark) = rest.bytes().next().filter(|byte| b":.=".contains(byte)) else { return Err(1) };
     let mut pairs = rest.as_bytes().windows(2).enumerate().skip(1);
     while let Some((at, pair)) = pairs.next() {
         match pair {
             [b'\\', b']' | b'\\'] => drop(pairs.next()),
-            [b']', _] => return None,
-            [b'[', next] if *next == mark => return None,
-            [byte, b']'] if *byte == mark => return Some(at + 2),
+            [b']', _] => return Err(at + 2),
+            [b'[', next] if *next == mark => return Err(at + 2),
+            [byte, b']'] if *byte == mark => return Ok(at + 2),
             _ => {}
         }
     }
-    None
+    Err(rest.len())
 }
 
-/// The length of a quantifier's inside with its closing brace: `3}`, `3,}` or `3,5}`.
-fn quantifier(rest: &str) -> Option<usize> {
-    let end = rest.find('}')?;
-    let (least, most) = match rest.get(..end)?.split_once(',') {
-        Some((least, most)) => (least, most),
-        None => (rest.get(..end)?, ""),
+/// A quantifier's inside with its closing brace: `3}`, `3,}` or `3,5}`.
+fn quantifier(rest: &str) -> Looked {
+    let digits = |from: usize| {
+        let rest = rest.bytes().skip(from);
+        from + rest.take_while(u8::is_ascii_digit).count()
     };
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    (!least.is_empty() && digits(least) && digits(most)).then_some(end + 1)
+    let least = digits(0);
+    let most = if rest.as_bytes().get(least) == Some(&b',') { digits(least + 1) } else { least };
+    if least > 0 && rest.as_bytes().get(most) == Some(&b'}') { Ok(most + 1) } else { Err(most + 1) }
 }
 
 #[cfg(test)]

@@ -400,6 +400,55 @@ fn numbers_of_people_and_cards_are_verified() {
 }
 
 #[test]
+fn numbers_that_are_too_short_too_long_or_none_are_no_numbers_of_people() {
+    use OperatorKind as K;
+    // A pattern that takes anything: candidates of every length, from nothing on.
+    let any: &[(&str, &[u8])] =
+        &[(r".*", b""), (r"\d*", b""), (r".*", b"---"), (r".*", b"\xff\0"), (r"\D*", b"12")];
+    for kind in [K::VerifyCc, K::VerifyCpf, K::VerifySsn, K::VerifySvnr] {
+        for (pattern, value) in any {
+            check(kind, &[(pattern, value, false)]);
+        }
+    }
+    // Valid, one digit short, and one digit long. A sum that a digit short is subtracted from would be under zero.
+    for (kind, valid) in
+        [(K::VerifyCpf, "52998224725"), (K::VerifySsn, "123456780"), (K::VerifySvnr, "1237010180")]
+    {
+        let whole = format!("^\\d{{0,{}}}$", valid.len() + 1);
+        check(kind, &[(&whole, valid.as_bytes(), true)]);
+        for shorter in 0..valid.len() {
+            check(kind, &[(&format!("^{}$", &valid[..shorter]), &valid.as_bytes()[..shorter], false)]);
+        }
+        check(kind, &[(&whole, format!("{valid}0").as_bytes(), false)]);
+    }
+    // One zero has the check digit of a card; nothing has none.
+    check(K::VerifyCc, &[("^0$", b"0", true), ("^1$", b"1", false), ("^x*$", b"x", false)]);
+    for digit in 0..10 {
+        let equal = digit.to_string();
+        check(K::VerifyCpf, &[(r"\d{11}", equal.repeat(11).as_bytes(), false)]);
+        check(K::VerifySsn, &[(r"\d{9}", equal.repeat(9).as_bytes(), false)]);
+        check(K::VerifySvnr, &[(r"\d{10}", equal.repeat(10).as_bytes(), false)]);
+    }
+    let long = "9".repeat(10_000);
+    for kind in [K::VerifyCpf, K::VerifySsn, K::VerifySvnr] {
+        check(kind, &[(r"^\d+$", long.as_bytes(), false)]);
+    }
+    // Areas and steps at the ends of their ranges.
+    for (ssn, valid) in [
+        ("899456780", true),
+        ("999999998", false),
+        ("001010001", true),
+        ("665010001", true),
+        ("667010001", true),
+        ("012345678", false),
+        ("987654321", false),
+        ("876543210", true),
+    ] {
+        check(K::VerifySsn, &[(r"^\d{9}$", ssn.as_bytes(), valid)]);
+    }
+}
+
+#[test]
 fn many_candidates_are_still_searched_to_the_end() {
     let mut value = b"1234567890123 ".repeat(500);
     value.extend_from_slice(b"4111111111111111");

@@ -65,6 +65,40 @@ fn a_pattern_means_what_pcre_makes_of_it_on_bytes() {
     }
 }
 
+/// Everything that is looked at ahead, whatever the reader then does with it.
+#[test]
+fn what_is_looked_at_ahead_is_linear_in_the_pattern() {
+    for piece in [
+        "[:",
+        "[[:",
+        "[[:a",
+        "[:\\\\",
+        "[:]",
+        "[",
+        ":",
+        "[:a:",
+        "[:[.[=",
+        "[.x[:",
+        "{",
+        "a{1",
+        "{1,",
+        "{1,2",
+        "{11111111",
+    ] {
+        let pattern = piece.repeat(1_000);
+        let ahead = |found: super::Looked| found.unwrap_or_else(|looked| looked);
+        let looked: usize = pattern
+            .char_indices()
+            .map(|(at, character)| match character {
+                '[' => ahead(super::posix(&pattern[at + 1..])),
+                '{' => ahead(super::quantifier(&pattern[at + 1..])),
+                _ => 0,
+            })
+            .sum();
+        assert!(looked <= 4 * pattern.len(), "{piece}: {looked} bytes of {}", pattern.len());
+    }
+}
+
 #[test]
 fn what_would_mean_something_else_is_refused() {
     for (pattern, reason) in [
