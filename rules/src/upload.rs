@@ -53,6 +53,10 @@ pub struct Upload {
     held: usize,
     /// Bytes on hold from which on they are judged.
     judge_at: usize,
+    /// Bytes of the file that passes that are not in `form`, and whether the last one is a carriage return.
+    passing: (u64, bool),
+    /// Where in `form` bytes of a file are missing, and how many.
+    passed: Vec<(usize, u64)>,
     seen: u64,
     rounds: usize,
     /// The policy inspects the first part, and that was it.
@@ -83,6 +87,8 @@ impl Upload {
             carry: Vec::new(),
             held: 0,
             judge_at: limit.max_bytes,
+            passing: (0, false),
+            passed: Vec::new(),
             seen,
             rounds: 0,
             over: false,
@@ -98,6 +104,24 @@ impl Upload {
         self.carry = self.form.split_off(at);
         self.held = 0;
         self.judge_at = self.limit.max_bytes;
+        self.passing = (0, false);
+    }
+
+    /// Lets go the first bytes of what passes.
+    fn let_go(&mut self, bytes: usize) {
+        if let Some(last) = self.carry.drain(..bytes).next_back() {
+            self.passing = (self.passing.0 + bytes as u64, last == b'\r');
+        }
+    }
+
+    /// The file that passed has ended. The carriage return in front of a boundary's line feed is not its last byte;
+    /// whoever reads the form takes the last one held for it.
+    fn end_of_file(&mut self) {
+        let (bytes, carriage_return) = self.passing;
+        if bytes > 0 {
+            let bytes = bytes + u64::from(self.form.ends_with(b"\r")) - u64::from(carriage_return);
+            self.passed.push((self.form.len(), bytes));
+        }
     }
 
     /// Takes the next piece, in order.
@@ -116,14 +140,14 @@ impl Upload {
             self.carry.extend_from_slice(piece);
             match memchr::memmem::find(&self.carry, &self.mark) {
                 None => {
-                    let passed = self.carry.len().saturating_sub(self.mark.len() - 1);
-                    self.carry.drain(..passed);
+                    self.let_go(self.carry.len().saturating_sub(self.mark.len() - 1));
                     return Passage::Pass;
                 }
                 Some(at) => {
-                    let found = self.carry.split_off(at);
-                    self.held = found.len();
-                    self.form.extend_from_slice(&found);
+                    self.let_go(at);
+                    self.end_of_file();
+                    self.held = self.carry.len();
+                    self.form.append(&mut self.carry);
                 }
             }
         }
@@ -159,6 +183,9 @@ impl Upload {
         );
         let mut interruption = transaction.request_headers();
         transaction.request_body_feed(&self.form);
+        for (at, bytes) in &self.passed {
+            transaction.file_bytes_passed(*at, *bytes);
+        }
         let open = transaction.open_upload().is_some_and(|bytes| bytes >= self.mark.len());
         if interruption.is_none() && !complete && !open && !self.over {
             // Pieces may be single bytes: not every one of them is worth reading the form again.

@@ -386,3 +386,36 @@ fn a_form_over_its_limit_is_read_again_only_so_often_though_it_comes_byte_by_byt
     }
     assert!((1..=LOOKS + 2).contains(&judged), "{judged}");
 }
+
+#[test]
+fn the_size_of_a_file_that_passed_is_its_whole_size() {
+    let judged = |sizes: [usize; 2], tail: &str, piece: usize| {
+        let rules = format!(
+            // What is judged while a file is still coming knows less; the field says that the form is whole.
+            "SecRule &ARGS:last \"@eq 0\" \"id:9,phase:2,pass,nolog,skipAfter:END\"\n\
+             SecRule FILES_COMBINED_SIZE \"!@eq {}\" \"id:1,phase:2,deny,status:418\"\n\
+             SecRule &FILES_SIZES \"!@eq 2\" \"id:2,phase:2,deny,status:419\"\n\
+             SecRule FILES_SIZES:a \"!@eq {}\" \"id:3,phase:2,deny,status:420\"\n\
+             SecRule ARGS:last \"@streq fine\" \"id:4,phase:2,deny,status:421\"\nSecMarker END",
+            sizes[0] + sizes[1],
+            sizes[0]
+        );
+        let snapshot = exchange::snapshot(&rules, json!({"requestBody": {"maxBytes": 2000}}));
+        let part = |name: &str, data: &str| {
+            format!("--b\r\ncontent-disposition: form-data; name={name}\r\n\r\n{data}\r\n")
+        };
+        let file = |name: &str, size: usize| {
+            let data = format!("{}{tail}", "x".repeat(size - tail.len()));
+            part(&format!("{name}; filename=f"), &data)
+        };
+        let body = format!("{}{}{}--b--\r\n", file("a", sizes[0]), file("b", sizes[1]), part("last", "fine"));
+        upload(&snapshot, body.as_bytes(), piece).1
+    };
+    for piece in [1, 7, 100, 900] {
+        for sizes in [[10, 10], [5000, 10], [10, 5000], [5000, 5000], [1999, 2001], [20_000, 30_000]] {
+            for tail in ["", "\r", "\r\n", "\n", "\r\r", "\r\n-"] {
+                assert_eq!(judged(sizes, tail, piece), Some(421), "{sizes:?} {tail:?} {piece}");
+            }
+        }
+    }
+}

@@ -44,8 +44,9 @@ pub use actions::{
 };
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use directives::{
-    AuditLogFormat, AuditLogType, Directive, DirectiveBody, DirectiveName, FailAction, IdRange, LimitAction,
-    Rule, RuleSelection, Setting, TemporaryFiles, UnicodeMap, UpdateTarget, UploadKeepFiles, parse_ids,
+    ArgumentSeparator, AuditLogFormat, AuditLogType, Directive, DirectiveBody, DirectiveName, FailAction,
+    IdRange, LimitAction, Rule, RuleSelection, Setting, TemporaryFiles, UnicodeMap, UpdateTarget,
+    UploadKeepFiles, parse_ids,
 };
 pub use expansion::{MacroPart, MacroText};
 pub use limits::{

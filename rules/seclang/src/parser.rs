@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::actions::Action;
 use crate::diagnostics::{Report, clip};
-use crate::directives::{self, Directive, DirectiveBody, Read, Rule};
+use crate::directives::{self, Directive, DirectiveBody, Read, Rule, Setting};
 use crate::limits::{Limits, MAX_ACTIONS, MAX_NAME_BYTES, MAX_OPERATOR_FILES, MAX_TARGETS};
 use crate::lines::Lines;
 use crate::operators::Operator;
-use crate::sources::{Source, Sources, is_glob};
+use crate::sources::{Source, SourceError, Sources, is_glob};
 use crate::span::{File, Span};
 use crate::structure;
 use crate::{Ast, DataFile, Diagnostics};
@@ -174,6 +174,11 @@ impl Parser<'_> {
             }
             return;
         }
+        if let DirectiveBody::Setting(Setting::SecUnicodeMapFile(map)) = &mut directive.body {
+            // Every installation's configuration names one, most rule sets bring none: that is not an error.
+            let read = self.named_file(from, map.path.clone(), directive.span);
+            map.data = read.ok().flatten();
+        }
         self.close_chain();
         self.push(directive);
     }
@@ -218,25 +223,30 @@ impl Parser<'_> {
         }
     }
 
-    /// The index of a data file, which is read when it is first named.
+    /// The index of a data file that must be there.
     fn data_file(&mut self, from: &str, name: String, place: Span) -> Option<usize> {
+        match self.named_file(from, name, place) {
+            Ok(index) => index,
+            Err(error) => {
+                self.report.error(place, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// The index of a data file, which is read when it is first named; none: it is over a limit, which is reported.
+    fn named_file(&mut self, from: &str, name: String, place: Span) -> Result<Option<usize>, SourceError> {
         let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
         let key = (folder, name);
         if let Some(index) = self.named.get(&key) {
-            return Some(*index);
+            return Ok(Some(*index));
         }
-        let source = match self.sources.read(from, &key.1) {
-            Ok(source) => source,
-            Err(error) => {
-                self.report.error(place, error.to_string());
-                return None;
-            }
-        };
+        let source = self.sources.read(from, &key.1)?;
         let index = match self.data.get(&source.name) {
             Some(index) => *index,
             None => {
                 if !self.count(&source, place, false) {
-                    return None;
+                    return Ok(None);
                 }
                 let index = self.ast.data.len();
                 self.data.insert(source.name.clone(), index);
@@ -245,7 +255,7 @@ impl Parser<'_> {
             }
         };
         self.named.insert(key, index);
-        Some(index)
+        Ok(Some(index))
     }
 }
 

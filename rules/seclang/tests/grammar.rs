@@ -496,6 +496,10 @@ fn settings_have_typed_values_and_refuse_others() {
         "SecResponseBodyMimeTypesClear x",
         "SecAuditLogParts XY",
         "SecUnicodeMapFile a b c",
+        "SecUnicodeMapFile a",
+        "SecArgumentSeparator ;;",
+        "SecArgumentSeparator \"\"",
+        "SecArgumentSeparator \u{e9}",
     ] {
         assert!(is_refused(text), "{text}");
     }

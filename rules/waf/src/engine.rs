@@ -14,11 +14,13 @@ use palisade_seclang::{
 };
 
 use crate::audit::RuleAudit;
+use crate::bodies::urlencoded::Reading;
 use crate::body_limits::BodyLimits;
 use crate::collection::Collection;
 use crate::macros::Macro;
 use crate::operators::Operator;
 use crate::prefilter::Program;
+use crate::transformations::UnicodeMap;
 use crate::values::Target;
 
 /// A compiled rule set, immutable and shared.
@@ -66,7 +68,13 @@ pub(crate) struct Settings {
     /// Media types of response bodies that are inspected, in lower case.
     pub(crate) response_types: Vec<String>,
     pub(crate) arguments_limit: usize,
+    /// What stands between them in queries and forms.
+    pub(crate) argument_separator: u8,
+    /// How many files a form may have before `MULTIPART_FILE_LIMIT_EXCEEDED` says so; none: any number.
+    pub(crate) upload_file_limit: Option<u64>,
     pub(crate) body_limits: BodyLimits,
+    /// What `urlDecodeUni` makes of `%uHHHH` (`SecUnicodeMapFile`).
+    pub(crate) unicode_map: Option<Arc<UnicodeMap>>,
     /// `WEBAPPID`
     pub(crate) web_app_id: Bytes,
     /// `SecCollectionTimeout` in seconds.
@@ -81,6 +89,13 @@ pub(crate) struct Settings {
     /// See [`crate::limits::WORK_UNITS`]; smaller in tests.
     pub(crate) work_units: u64,
     pub(crate) audit: Arc<AuditSettings>,
+}
+
+impl Settings {
+    /// How arguments are read.
+    pub(crate) fn arguments(&self) -> Reading {
+        Reading { limit: self.arguments_limit, separator: self.argument_separator }
+    }
 }
 
 /// A rule with its chain.

@@ -194,7 +194,7 @@ impl Transaction {
     /// What a transformation makes of a text; none if it stays as it is.
     fn transform(&mut self, transformation: Transformation, text: &Bytes) -> Option<Bytes> {
         self.state.budget.bytes(text.len());
-        match transformations::apply(transformation, text) {
+        match transformations::apply_with(self.engine.settings.unicode_map.as_deref(), transformation, text) {
             Cow::Borrowed(same) if same.len() == text.len() => None,
             Cow::Borrowed(part) => Some(text.slice_ref(part)),
             Cow::Owned(changed) => Some(self.scratch.arena.take(changed)),

@@ -14,6 +14,7 @@ use palisade_model::{Connection, RequestHead, ResponseHead};
 use palisade_seclang::Transformation;
 
 use crate::bodies::multipart::{self, File, Flags};
+use crate::bodies::urlencoded::Reading;
 use crate::bodies::{cookies, urlencoded};
 use crate::calendar::Moment;
 use crate::collection::Collection;
@@ -104,7 +105,7 @@ impl MultipartFacts {
         let strict_error = form.strict_error();
         let combined_size = form.files.iter().map(|file| file.size).sum();
         let (mut files, mut sizes) = (Collection::default(), Collection::default());
-        for File { name, filename, size } in form.files {
+        for File { name, filename, size, .. } in form.files {
             sizes.push(name.clone(), size.to_string());
             files.push(name, filename);
         }
@@ -131,7 +132,7 @@ impl Facts {
         head: &RequestHead,
         time_ms: u64,
         unique_id: &str,
-        arguments_limit: usize,
+        arguments: Reading,
         scratch: &mut Scratch,
     ) -> Self {
         Self {
@@ -141,7 +142,7 @@ impl Facts {
                 server_addr: address(connection.local.ip(), &mut scratch.arena),
                 server_port: connection.local.port(),
             },
-            request: RequestFacts::new(head, arguments_limit, scratch),
+            request: RequestFacts::new(head, arguments, scratch),
             body: BodyFacts::default(),
             response: None,
             moment: Moment::of(time_ms),
@@ -172,7 +173,7 @@ impl Facts {
 }
 
 impl RequestFacts {
-    fn new(head: &RequestHead, arguments_limit: usize, scratch: &mut Scratch) -> Self {
+    fn new(head: &RequestHead, arguments: Reading, scratch: &mut Scratch) -> Self {
         let headers = request_headers(head, scratch);
         let mut args_get = scratch.collection();
         let (cookies, cookies_over) = read_cookies(&headers, scratch);
@@ -196,7 +197,7 @@ impl RequestFacts {
         } else {
             head.raw.request_line.clone()
         };
-        let parameters = read_form(&query, arguments_limit, &mut args_get, arena);
+        let parameters = read_form(&query, arguments, &mut args_get, arena);
         let filename = arena.write(|text| percent_decode(head.path.as_bytes(), text));
         let basename = filename.rsplit(|byte| matches!(byte, b'/' | b'\\')).next().unwrap_or_default();
         Self {
@@ -284,11 +285,11 @@ pub(crate) struct Form {
     pub(crate) over_limit: bool,
 }
 
-/// Reads a query or a form, at most `limit` pairs of it. What needs no decoding is not copied.
-pub(crate) fn read_form(input: &Bytes, limit: usize, pairs: &mut Collection, arena: &mut Arena) -> Form {
+/// Reads a query or a form. What needs no decoding is not copied.
+pub(crate) fn read_form(input: &Bytes, reading: Reading, pairs: &mut Collection, arena: &mut Arena) -> Form {
     let mut form = Form::default();
-    for (name, value) in urlencoded::segments(input, urlencoded::SEPARATOR) {
-        if pairs.len() == limit {
+    for (name, value) in urlencoded::segments(input, reading.separator) {
+        if pairs.len() == reading.limit {
             form.over_limit = true;
             break;
         }

@@ -11,6 +11,7 @@ use palisade_seclang::EngineMode;
 
 use crate::bodies::charset::{self, Charset};
 use crate::bodies::coding::{self, Coding, Decoded, End};
+use crate::bodies::urlencoded::Reading;
 use crate::bodies::{Pair, json, multipart, xml};
 use crate::collection::Collection;
 use crate::facts::{self, MultipartFacts};
@@ -154,6 +155,11 @@ impl Transaction {
         self.held_form().is_some_and(|form| !form.files.is_empty())
     }
 
+    /// Says that of a file whose bytes end `at` bytes into what was fed, so many bytes more went on without being held.
+    pub fn file_bytes_passed(&mut self, at: usize, bytes: u64) {
+        self.passed.push((at, bytes));
+    }
+
     /// What was fed.
     pub fn request_body_held(&self) -> &[u8] {
         &self.held
@@ -237,7 +243,8 @@ impl Transaction {
 
     fn read_form(&mut self, body: &Bytes, charset: Charset, room: usize) -> bool {
         let mut pairs = self.scratch.collection();
-        let read = facts::read_form(body, room, &mut pairs, &mut self.scratch.arena);
+        let reading = Reading { limit: room, ..self.engine.settings.arguments() };
+        let read = facts::read_form(body, reading, &mut pairs, &mut self.scratch.arena);
         let decoded = |text: &Bytes| match charset.text(text) {
             Cow::Owned(text) => Some(Bytes::from(text)),
             Cow::Borrowed(_) => None,
@@ -276,6 +283,15 @@ impl Transaction {
             decode(name, charset);
             decode(value, charset);
         }
+        for file in &mut read.files {
+            // The line end in front of a boundary is no part of a file.
+            let held = file.start..=file.start + file.size + 1;
+            let passed = self.passed.iter().filter(|(at, _)| held.contains(at)).map(|(_, bytes)| *bytes);
+            let passed: u64 = passed.sum();
+            file.size = file.size.saturating_add(usize::try_from(passed).unwrap_or(usize::MAX));
+        }
+        read.flags.file_limit_exceeded =
+            self.engine.settings.upload_file_limit.is_some_and(|limit| read.files.len() as u64 > limit);
         self.state.facts.body.args_post = collection(std::mem::take(&mut read.fields));
         let over_limit = read.over_limit;
         self.state.facts.body.multipart = Some(MultipartFacts::new(read));

@@ -83,6 +83,8 @@ pub struct Transaction {
     pub(crate) trace: Option<Box<Trace>>,
     /// What was fed of the body that comes next.
     pub(crate) held: BytesMut,
+    /// Where in it bytes of files are missing that went on without being held, and how many.
+    pub(crate) passed: Vec<(usize, u64)>,
     /// What the head says of the body's form.
     pub(crate) declared: OnceLock<Declared>,
 }
@@ -129,8 +131,7 @@ impl Transaction {
     ) -> Self {
         let settings = &engine.settings;
         let mut scratch = Scratch::take();
-        let mut facts =
-            Facts::new(connection, head, time_ms, unique_id, settings.arguments_limit, &mut scratch);
+        let mut facts = Facts::new(connection, head, time_ms, unique_id, settings.arguments(), &mut scratch);
         facts.body.processor = Bytes::from_static(processor_of(&facts.request.headers).as_bytes());
         let names = engine.program.as_ref().map(Program::names);
         let tx = Store::new(names, std::mem::take(&mut scratch.store));
@@ -158,6 +159,7 @@ impl Transaction {
             trace: None,
             folding: Folding::NotBegun,
             held: std::mem::take(&mut scratch.held),
+            passed: Vec::new(),
             scratch,
             declared: OnceLock::new(),
         }

@@ -277,10 +277,9 @@ impl State {
             V::MultipartLfLine => flags.lf_line,
             V::MultipartMissingSemicolon => flags.missing_semicolon,
             V::MultipartUnmatchedBoundary => flags.unmatched_boundary,
-            // These end the reading: see REQBODY_ERROR.
-            V::MultipartFileLimitExceeded | V::MultipartInvalidHeaderFolding | V::MultipartInvalidPart => {
-                false
-            }
+            V::MultipartFileLimitExceeded => flags.file_limit_exceeded,
+            V::MultipartInvalidHeaderFolding => flags.invalid_header_folding,
+            V::MultipartInvalidPart => flags.invalid_part,
             _ => return None,
         }))
     }

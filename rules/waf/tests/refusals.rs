@@ -32,7 +32,6 @@ fn what_cannot_be_done_is_refused_with_file_line_and_column() {
         ("SecAction \"id:1,msg:'%{GEO.X}'\"", "test.conf:1:", "GEO"),
         ("SecRuleScript /x.lua", "test.conf:1:1", "Lua"),
         ("SecRemoteRules key https://example.com", "test.conf:1:1", "SecRemoteRules"),
-        ("SecArgumentSeparator ;", "test.conf:1:1", "SecArgumentSeparator"),
         ("SecAction \"id:1,pass,skipAfter:NOWHERE\"", "test.conf:1:", "NOWHERE"),
         ("SecRule NOPE \"@rx x\" \"id:1\"", "test.conf:1:9", "NOPE"),
         ("SecRule ARGS \"@pmFromDataset x\" \"id:1\"", "test.conf:1:16", "unknown operator"),

@@ -37,7 +37,8 @@ fn rows(section: &str) -> Vec<(&'static str, &'static str)> {
 fn rule_set(text: &str) -> RuleSet {
     let source = SourceFile { name: "a.conf".into(), text: text.into() };
     let files =
-        [("d.data", "10.0.0.1\n"), ("empty.inc", "")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+        [("d.data", "10.0.0.1\n"), ("empty.inc", ""), ("unicode.mapping", "20127 (US-ASCII) 00a0:20")]
+            .map(|(name, text)| (name.to_owned(), text.to_owned()));
     RuleSet {
         api_version: "palisade.dev/v1alpha1".into(),
         kind: "RuleSet".into(),
@@ -102,6 +103,7 @@ fn what_the_table_calls_refused_is_refused_and_what_has_no_effect_is_told_and_no
         "SecRuleUpdateTargetById" => "SecRule ARGS x id:1\nSecRuleUpdateTargetById 1 !ARGS:a".to_owned(),
         "SecRuleUpdateTargetByMsg" | "SecRuleUpdateTargetByTag" => format!("{name} a !ARGS:a"),
         "Include" => "Include empty.inc".to_owned(),
+        "SecUnicodeMapFile" => "SecUnicodeMapFile unicode.mapping 20127".to_owned(),
         _ => format!("{name} {argument}"),
     });
     check("Operators", |name, argument| format!("SecRule ARGS \"@{name} {argument}\" id:1"));

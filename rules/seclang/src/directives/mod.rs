@@ -5,8 +5,8 @@ mod settings;
 
 pub(crate) use rules::{Read, read};
 pub use settings::{
-    AuditLogFormat, AuditLogType, DirectiveName, FailAction, LimitAction, Setting, TemporaryFiles,
-    UnicodeMap, UploadKeepFiles,
+    ArgumentSeparator, AuditLogFormat, AuditLogType, DirectiveName, FailAction, LimitAction, Setting,
+    TemporaryFiles, UnicodeMap, UploadKeepFiles,
 };
 
 use crate::actions::{Action, ActionKind, Phase};

@@ -34,13 +34,19 @@ names! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TemporaryFiles(pub bool);
 
+/// `SecArgumentSeparator`: the byte between the arguments of a query or a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArgumentSeparator(pub u8);
+
 /// `SecUnicodeMapFile FILE CODEPAGE`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnicodeMap {
     /// The file.
     pub path: String,
     /// The code page.
-    pub code_page: Option<u32>,
+    pub code_page: u32,
+    /// Where its text is in [`Ast::data`](crate::Ast::data); none: the rule set has no such file.
+    pub data: Option<usize>,
 }
 
 /// What arguments can be read as.
@@ -112,17 +118,25 @@ impl Value for TemporaryFiles {
     }
 }
 
+impl Value for ArgumentSeparator {
+    fn read(arguments: &[Argument], place: Span, report: &mut Report) -> Option<Self> {
+        let argument = only(arguments, place, report)?;
+        let &[byte] = argument.text.all().text().as_bytes() else {
+            report.error(argument.span, "an argument separator is one byte");
+            return None;
+        };
+        Some(Self(byte))
+    }
+}
+
 impl Value for UnicodeMap {
     fn read(arguments: &[Argument], place: Span, report: &mut Report) -> Option<Self> {
-        let (path, code_page) = match arguments {
-            [path] => (path, None),
-            [path, page] => (path, Some(number(page.text.all(), u64::from(u32::MAX), report)? as u32)),
-            _ => {
-                report.error(place, "a file and a code page are expected");
-                return None;
-            }
+        let [path, page] = arguments else {
+            report.error(place, "a file and a code page are expected");
+            return None;
         };
-        Some(Self { path: path.text.all().text().to_owned(), code_page })
+        let code_page = number(page.text.all(), u64::from(u32::MAX), report)? as u32;
+        Some(Self { path: path.text.all().text().to_owned(), code_page, data: None })
     }
 }
 
@@ -190,7 +204,7 @@ settings! {
         SecRuleUpdateTargetByMsg, SecRuleUpdateTargetByTag,
     }
     setting {
-        SecArgumentSeparator(String),
+        SecArgumentSeparator(ArgumentSeparator),
         SecArgumentsLimit(u64),
         SecAuditEngine(AuditEngineMode),
         SecAuditLog(String),

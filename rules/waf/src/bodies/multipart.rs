@@ -5,6 +5,7 @@
 //! Parts with a `filename` are files: their bytes are counted, not kept. Nothing is decoded.
 
 use super::Pair;
+use crate::transformations::bytes::is_space;
 
 mod boundary;
 mod disposition;
@@ -48,6 +49,8 @@ pub struct File {
     pub filename: Vec<u8>,
     /// Bytes (`FILES_SIZES`).
     pub size: usize,
+    /// Where in the body they begin.
+    pub start: usize,
 }
 
 /// Malformations that do not end the reading, each a `MULTIPART_…` variable.
@@ -63,6 +66,12 @@ pub struct Flags {
     pub data_after: bool,
     /// A part header is continued on the next line.
     pub header_folding: bool,
+    /// It is continued behind other white space than spaces and tabs. Ends the reading, too: some readers go on.
+    pub invalid_header_folding: bool,
+    /// A part ends before it had a name, or its name is empty.
+    pub invalid_part: bool,
+    /// There are more files than `SecUploadFileLimit`.
+    pub file_limit_exceeded: bool,
     /// A header or boundary line ends with LF alone.
     pub lf_line: bool,
     /// Lines end both ways.
@@ -80,8 +89,11 @@ impl Form {
     pub fn strict_error(&self) -> bool {
         let Flags { boundary_quoted, boundary_whitespace, data_before, data_after, .. } = self.flags;
         let Flags { header_folding, lf_line, missing_semicolon, invalid_quoting, .. } = self.flags;
+        let Flags { invalid_part, invalid_header_folding, file_limit_exceeded, .. } = self.flags;
         let head = boundary_quoted || boundary_whitespace || data_before || data_after;
-        head || header_folding || lf_line || missing_semicolon || invalid_quoting || self.error.is_some()
+        let parts = header_folding || lf_line || missing_semicolon || invalid_quoting;
+        let invalid = invalid_part || invalid_header_folding || file_limit_exceeded;
+        head || parts || invalid || self.error.is_some()
     }
 }
 
@@ -178,14 +190,14 @@ impl Reader {
                         return Ok(());
                     }
                 }
-                None => self.other_line(&line)?,
+                None => self.other_line(&line, boundary)?,
             }
         }
         match std::mem::replace(&mut self.state, State::After) {
             State::After => Ok(()),
             State::Data { disposition, start, .. } if !complete => {
                 self.form.open_file = disposition.filename.as_ref().map(|_| body.len().saturating_sub(start));
-                self.finish(disposition, body.get(start..).unwrap_or_default());
+                self.finish(disposition, start, body.get(start..).unwrap_or_default());
                 Ok(())
             }
             _ if !complete => Ok(()),
@@ -203,9 +215,12 @@ impl Reader {
         self.note_ending(line.ending);
         match std::mem::replace(&mut self.state, State::After) {
             State::Before => {}
-            State::Headers(_) => return Err("a part ends in its headers"),
+            State::Headers(_) => {
+                self.form.flags.invalid_part = true;
+                return Err("a part ends in its headers");
+            }
             State::Data { disposition, start, end } => {
-                self.finish(disposition, body.get(start..end).unwrap_or_default());
+                self.finish(disposition, start, body.get(start..end).unwrap_or_default());
             }
             State::After => return Err("a boundary follows the last one"),
         }
@@ -220,12 +235,22 @@ impl Reader {
     /// The body was cut behind a boundary and before its line's end: a part that was open has ended.
     fn cut_in_boundary(&mut self, body: &[u8]) {
         if let State::Data { disposition, start, end } = std::mem::replace(&mut self.state, State::After) {
-            self.finish(disposition, body.get(start..end).unwrap_or_default());
+            self.finish(disposition, start, body.get(start..end).unwrap_or_default());
         }
     }
 
     /// Any other line.
-    fn other_line(&mut self, line: &Line<'_>) -> Result<(), &'static str> {
+    fn other_line(&mut self, line: &Line<'_>, boundary: &[u8]) -> Result<(), &'static str> {
+        if let Some(rest) = line.text.strip_prefix(b"--") {
+            let bare = rest.trim_ascii_start();
+            if bare.len() < rest.len() && bare.starts_with(boundary) {
+                return Err("white space stands in a boundary");
+            }
+            let quoted = self.form.flags.boundary_quoted.then(|| rest.strip_prefix(b"\"")).flatten();
+            if quoted.is_some_and(|rest| rest.starts_with(boundary)) {
+                return Err("a boundary is in quotes");
+            }
+        }
         match &mut self.state {
             State::Before => self.form.flags.data_before = true,
             State::After => self.form.flags.data_after = true,
@@ -255,10 +280,10 @@ impl Reader {
         self.crlf_line |= ending == Ending::Crlf;
     }
 
-    fn finish(&mut self, disposition: Disposition, data: &[u8]) {
+    fn finish(&mut self, disposition: Disposition, start: usize, data: &[u8]) {
         let name = disposition.name;
         match disposition.filename {
-            Some(filename) => self.form.files.push(File { name, filename, size: data.len() }),
+            Some(filename) => self.form.files.push(File { name, filename, size: data.len(), start }),
             None => self.form.fields.push((name, data.to_vec())),
         }
     }
@@ -266,8 +291,13 @@ impl Reader {
 
 /// Takes a header line of a part, or the continuation of one.
 fn header_line(headers: &mut Vec<Vec<u8>>, text: &[u8], flags: &mut Flags) -> Result<(), &'static str> {
-    if matches!(text, [b' ' | b'\t', ..]) {
+    let blanks = text.iter().take_while(|byte| is_space(**byte));
+    if blanks.clone().next().is_some() {
         flags.header_folding = true;
+        if blanks.clone().any(|byte| !matches!(byte, b' ' | b'\t')) {
+            flags.invalid_header_folding = true;
+            return Err("a part's header is continued behind other white space than spaces and tabs");
+        }
         let header = headers.last_mut().ok_or("a part begins with a continued header")?;
         header.push(b' ');
         header.extend_from_slice(text.trim_ascii_start());

@@ -10,6 +10,15 @@ use crate::transformations::decode_form;
 /// SecArgumentSeparator's default.
 pub const SEPARATOR: u8 = b'&';
 
+/// How arguments of a query or a form are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    /// The most that are read.
+    pub(crate) limit: usize,
+    /// What stands between them.
+    pub(crate) separator: u8,
+}
+
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parameters {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use palisade_seclang::{
-    Action, ActionKind, DirectiveBody, IdRange, Rule, RuleSelection, Setting, Span, UpdateTarget, Variable,
+    Action, ActionKind, DirectiveBody, DirectiveName, IdRange, Rule, RuleSelection, Setting, Span,
+    UnicodeMap as UnicodeMapFile, UpdateTarget, Variable,
 };
 
 use super::catalogue::Pattern;
@@ -12,6 +13,7 @@ use super::costs::{ADDED, COMPARED};
 use super::{Compilation, notes, settings};
 use crate::engine::Settings;
 use crate::limits::CHAIN_LINKS;
+use crate::transformations::UnicodeMap;
 
 /// A rule on its way to be compiled.
 pub(super) struct Draft {
@@ -101,9 +103,31 @@ fn apply(compilation: &mut Compilation<'_>, settings: &mut Settings, setting: &S
     if let Some(why) = notes::directive(setting.name()) {
         compilation.note(setting.name().name(), span, why);
     }
-    if let Err(problem) = settings::apply(settings, setting) {
+    let applied = match setting {
+        Setting::SecUnicodeMapFile(map) => unicode_map(compilation, settings, map, span),
+        _ => settings::apply(settings, setting),
+    };
+    if let Err(problem) = applied {
         compilation.refuse(span, &problem);
     }
+}
+
+/// Reads the map that `urlDecodeUni` uses; the last one counts.
+fn unicode_map(
+    compilation: &mut Compilation<'_>,
+    settings: &mut Settings,
+    map: &UnicodeMapFile,
+    span: Span,
+) -> Result<(), String> {
+    let Some(file) = map.data.and_then(|index| compilation.ast.data.get(index)) else {
+        let why = "the rule set has no such file: urlDecodeUni maps full-width forms to ASCII, others to their low byte";
+        compilation.note(DirectiveName::SecUnicodeMapFile.name(), span, why);
+        return Ok(());
+    };
+    if compilation.spend(file.text.len(), span) {
+        settings.unicode_map = Some(Arc::new(UnicodeMap::read(&file.text, map.code_page)?));
+    }
+    Ok(())
 }
 
 /// Directives that change the rules before them.

@@ -52,12 +52,8 @@ pub(super) fn directive(name: DirectiveName) -> Option<&'static str> {
         D::SecTmpDir
         | D::SecTmpSaveUploadedFiles
         | D::SecUploadDir
-        | D::SecUploadFileLimit
         | D::SecUploadFileMode
         | D::SecUploadKeepFiles => "bodies are never written to files",
-        D::SecUnicodeMapFile => {
-            "urlDecodeUni maps full-width forms to ASCII and other characters to their low byte, whatever the file says"
-        }
         _ => return None,
     })
 }
@@ -88,9 +84,6 @@ pub(super) fn variable(kind: VariableKind) -> Option<&'static str> {
         V::Duration => "always 0: the engine reads no clock",
         V::FilesTmpContent | V::FilesTmpNames => "always empty: files are never written anywhere",
         V::MscPcreError | V::MscPcreLimitsExceeded => "always 0: expressions have no such limits",
-        V::MultipartFileLimitExceeded | V::MultipartInvalidHeaderFolding | V::MultipartInvalidPart => {
-            "always 0: what it would say ends the reading, see REQBODY_ERROR"
-        }
         _ => return None,
     })
 }

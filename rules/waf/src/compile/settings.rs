@@ -9,7 +9,7 @@ use palisade_seclang::{EngineMode, LimitAction, Setting};
 use super::modes::Modes;
 use crate::act::weaker;
 use crate::audit;
-use crate::bodies::json;
+use crate::bodies::{json, urlencoded};
 use crate::body_limits::BodyLimits;
 use crate::engine::Settings;
 use crate::limits::{ARGUMENTS, WORK_UNITS};
@@ -43,6 +43,9 @@ pub(super) fn of(policy: &WafPolicySpec, modes: &Modes) -> Settings {
         bodies: policy.bodies,
         response_types: RESPONSE_TYPES.map(str::to_owned).to_vec(),
         arguments_limit: ARGUMENTS,
+        argument_separator: urlencoded::SEPARATOR,
+        upload_file_limit: None,
+        unicode_map: None,
         body_limits: BodyLimits::default(),
         web_app_id: Bytes::from_static(b"default"),
         collection_timeout: TIMEOUT_SECONDS,
@@ -86,7 +89,8 @@ pub(super) fn apply(settings: &mut Settings, setting: &Setting) -> Result<(), St
             settings.response_types.extend(types.iter().map(|name| name.to_ascii_lowercase()));
         }
         S::SecResponseBodyMimeTypesClear(()) => settings.response_types.clear(),
-        S::SecArgumentSeparator(separator) if separator != "&" => return unsupported(setting, "& alone"),
+        S::SecArgumentSeparator(separator) => settings.argument_separator = separator.0,
+        S::SecUploadFileLimit(files) => settings.upload_file_limit = Some(*files),
         S::SecCookieFormat(format) if *format != 0 => return unsupported(setting, "0 alone"),
         S::SecCookieV0Separator(separator) if separator != ";" => return unsupported(setting, "; alone"),
         S::SecConnEngine(mode) if *mode != EngineMode::Off => return unsupported(setting, "Off alone"),

@@ -20,7 +20,7 @@ use crate::collection::Names;
 use crate::engine::{Action, Change, Disruption, Engine, Flow, Link, Rule};
 use crate::macros::Macro;
 use crate::operators::CAPTURES;
-use crate::transformations;
+use crate::transformations::{self, UnicodeMap};
 use crate::values::{Selector, Target, number_text};
 
 /// Names of `TX` times rules that skip: what is known is copied for each jump. CRS has 150 times 210.
@@ -99,6 +99,7 @@ struct Fold<'a> {
     texts: Vec<Bytes>,
     places: HashMap<Bytes, usize>,
     pinned: &'a [(Bytes, Bytes)],
+    unicode_map: Option<&'a UnicodeMap>,
     /// Whether a rule reads what an earlier rule matched; then no match may be left out.
     reads_earlier_matches: bool,
     assumed: Vec<usize>,
@@ -124,6 +125,7 @@ impl<'a> Fold<'a> {
             texts: Vec::new(),
             places: HashMap::new(),
             pinned: &engine.settings.pinned,
+            unicode_map: engine.settings.unicode_map.as_deref(),
             reads_earlier_matches: engine.rules.iter().any(reads_earlier_matches),
             assumed: Vec::new(),
         }
@@ -263,7 +265,9 @@ impl<'a> Fold<'a> {
             };
             let mut value = Cow::Borrowed(value.as_ref());
             for transformation in &link.transformations {
-                value = Cow::Owned(transformations::apply(*transformation, &value).into_owned());
+                value = Cow::Owned(
+                    transformations::apply_with(self.unicode_map, *transformation, &value).into_owned(),
+                );
             }
             matches += usize::from(operator.matches(&value, &argument, None) != link.negated);
         }

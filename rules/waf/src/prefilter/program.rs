@@ -17,6 +17,7 @@ use super::scanner;
 use crate::collection::Names;
 use crate::engine::{Engine, Link, Rule};
 use crate::state::{State, is_settable};
+use crate::transformations::UnicodeMap;
 use crate::values::{Selector, Target};
 
 /// Literals of one scanner; what does not fit any more is always tried. CRS's two have some 9,000 and 4,000.
@@ -41,6 +42,8 @@ pub(crate) struct Program {
     pub(super) changes: Changes,
     predicates: Vec<Predicate>,
     pub(super) scanners: [Scanner; 2],
+    /// The rule set's, for `urlDecodeUni`.
+    pub(super) unicode_map: Option<Arc<UnicodeMap>>,
 }
 
 /// How a rule's first link is judged.
@@ -173,7 +176,8 @@ pub(super) struct Findings<'a> {
 impl Program {
     /// Compiles an engine's rules; none if a scanner cannot be built, and then there is no fast path.
     pub(crate) fn of(engine: &Engine) -> Option<Self> {
-        Self::build(&engine.rules, &engine.phases, Folded::of(engine))
+        let program = Self::build(&engine.rules, &engine.phases, Folded::of(engine))?;
+        Some(Self { unicode_map: engine.settings.unicode_map.clone(), ..program })
     }
 
     pub(super) fn build(rules: &[Rule], phases: &[Vec<usize>; 5], folded: Folded) -> Option<Self> {
@@ -203,6 +207,7 @@ impl Program {
             kinds: builder.kinds.items,
             predicates: builder.predicates.items,
             scanners: [requests.build()?, responses.build()?],
+            unicode_map: None,
         })
     }
 

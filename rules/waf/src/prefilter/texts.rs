@@ -296,7 +296,7 @@ impl Texts {
         let (id, bytes) = match text {
             Text::Loose(bytes) => {
                 self.work.transformed += bytes.len() as u64;
-                return apply(transformation, bytes, arena).map(Text::Loose);
+                return apply(program, transformation, bytes, arena).map(Text::Loose);
             }
             Text::Known(id) => {
                 let entry = self.entry(*id)?;
@@ -310,7 +310,7 @@ impl Texts {
             }
         };
         let read = bytes.len() as u64;
-        let made = apply(transformation, bytes, arena);
+        let made = apply(program, transformation, bytes, arena);
         self.work.transformed += read;
         if !keeps {
             return made.map(Text::Loose);
@@ -393,8 +393,13 @@ impl Texts {
 }
 
 /// What a transformation makes of a text; none if it changes nothing.
-fn apply(transformation: Transformation, text: &Bytes, arena: &mut Arena) -> Option<Bytes> {
-    match transformations::apply(transformation, text) {
+fn apply(
+    program: &Program,
+    transformation: Transformation,
+    text: &Bytes,
+    arena: &mut Arena,
+) -> Option<Bytes> {
+    match transformations::apply_with(program.unicode_map.as_deref(), transformation, text) {
         Cow::Borrowed(same) if same.len() == text.len() => None,
         Cow::Borrowed(part) => Some(text.slice_ref(part)),
         Cow::Owned(changed) => Some(arena.take(changed)),

@@ -81,7 +81,23 @@ pub(crate) fn decode_form(input: &[u8]) -> (Vec<u8>, usize) {
     (decoded.into_owned(), invalid)
 }
 
+/// The same, where a rule set has a map for `urlDecodeUni`.
+pub(crate) fn apply_with<'a>(
+    map: Option<&UnicodeMap>,
+    transformation: Transformation,
+    input: &'a [u8],
+) -> Cow<'a, [u8]> {
+    match (map, transformation) {
+        (Some(map), Transformation::UrlDecodeUni) => url_decode_uni::apply_with(map, input),
+        _ => apply(transformation, input),
+    }
+}
+
 pub(crate) mod bytes;
+pub(crate) mod unicode_map;
+
+pub(crate) use unicode_map::UnicodeMap;
+
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

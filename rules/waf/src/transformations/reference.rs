@@ -46,7 +46,7 @@ pub(super) fn apply(transformation: T, input: &[u8]) -> Vec<u8> {
         }
         T::ReplaceComments => replace_comments(input),
         T::UrlDecode => url_decode(input, |_, _| None),
-        T::UrlDecodeUni => url_decode(input, url_decode_uni::wide),
+        T::UrlDecodeUni => url_decode(input, |input, at| url_decode_uni::wide(input, at, |_| None)),
         T::Utf8ToUnicode => utf8_to_unicode(input),
         other => panic!("{} has no fast form", other.name()),
     }

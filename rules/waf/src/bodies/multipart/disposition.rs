@@ -22,17 +22,30 @@ impl Disposition {
             let (name, value) = header.split_at_checked(colon)?;
             name.eq_ignore_ascii_case(b"content-disposition").then(|| value.get(1..).unwrap_or_default())
         });
-        Self::read(value.ok_or("a part has no Content-Disposition")?, flags)
+        let mut named = Named::default();
+        let read =
+            value.ok_or("a part has no Content-Disposition").and_then(|value| named.read(value, flags));
+        let name = named.name.unwrap_or_default();
+        flags.invalid_part |= name.is_empty();
+        read.map(|()| Self { name, filename: named.filename })
     }
+}
 
-    fn read(value: &[u8], flags: &mut Flags) -> Result<Self, &'static str> {
+/// What was read so far.
+#[derive(Default)]
+struct Named {
+    name: Option<Vec<u8>>,
+    filename: Option<Vec<u8>>,
+}
+
+impl Named {
+    fn read(&mut self, value: &[u8], flags: &mut Flags) -> Result<(), &'static str> {
         let value = value.trim_ascii();
         let kind = value.iter().take_while(|byte| is_token(**byte)).count();
         let (kind, mut rest) = value.split_at_checked(kind).unwrap_or_default();
         if !kind.eq_ignore_ascii_case(b"form-data") {
             return Err("a part's Content-Disposition is not form-data");
         }
-        let (mut name, mut filename) = (None, None);
         loop {
             rest = rest.trim_ascii_start();
             let after = rest.strip_prefix(b";");
@@ -44,8 +57,8 @@ impl Disposition {
             let (key, value, left) = parameter(rest, flags)?;
             rest = left;
             let slot = match key.to_ascii_lowercase().as_slice() {
-                b"name" => &mut name,
-                b"filename" => &mut filename,
+                b"name" => &mut self.name,
+                b"filename" => &mut self.filename,
                 // `filename*` too: RFC 7578 §4.2 forbids it, and readers differ in which name they take.
                 _ => return Err("a part's Content-Disposition has an unknown parameter"),
             };
@@ -53,7 +66,7 @@ impl Disposition {
                 return Err("a part's Content-Disposition has a parameter twice");
             }
         }
-        Ok(Self { name: name.ok_or("a part has no name")?, filename })
+        if self.name.is_none() { Err("a part has no name") } else { Ok(()) }
     }
 }
 

@@ -47,7 +47,10 @@ fn fields_and_files_are_told_apart() {
     assert_eq!(form.flags, Flags::default());
     assert!(!form.strict_error());
     assert_eq!(form.fields, [pair("a", "1"), pair("token", "two\r\nlines\r\n")]);
-    assert_eq!(form.files, [File { name: b"up".to_vec(), filename: b"x.php".to_vec(), size: 11 }]);
+    assert_eq!(
+        form.files,
+        [File { name: b"up".to_vec(), filename: b"x.php".to_vec(), size: 11, start: 146 }]
+    );
     assert_eq!(
         form.part_headers,
         [
@@ -163,12 +166,54 @@ fn what_is_not_a_form_is_refused() {
         ("--B \r\n", "follows a boundary"),
         ("--Bx\r\n", "follows a boundary"),
         ("--B-", "follows a boundary"),
+        ("--B\r\nContent-Disposition: form-data; name=a\r\n\r\n-- B\r\n", "white space"),
+        ("--B\r\nContent-Disposition: form-data; name=a\r\n\r\n--\tB--\r\n", "white space"),
+        ("--B\r\nContent-Disposition: form-data; name=a\r\n\x0b; filename=x\r\n", "other white space"),
         ("--B--\r\n--B--\r\n", "follows the last"),
         ("--B--\r\n--B\r\n", "follows the last"),
     ] {
         let form = read(bytes.as_bytes());
         assert!(form.error.is_some_and(|error| error.contains(reason)), "{bytes:?}: {:?}", form.error);
     }
+}
+
+#[test]
+fn a_part_that_has_no_name_when_it_ends_is_invalid() {
+    let with_name = "--B\r\nContent-Disposition: form-data; name=a";
+    for (bytes, invalid, folding) in [
+        (format!("{with_name}\r\n\r\n1\r\n--B--\r\n"), false, false),
+        (format!("{with_name}\r\n--B--\r\n"), true, false),
+        ("--B\r\n\r\n1\r\n--B--\r\n".to_owned(), true, false),
+        ("--B\r\nContent-Disposition: form-data\r\n\r\n1\r\n--B--\r\n".to_owned(), true, false),
+        ("--B\r\nContent-Disposition: form-data; name=\"\"\r\n\r\n1\r\n--B--\r\n".to_owned(), true, false),
+        // It has a name, though it cannot be read to its end.
+        (format!("{with_name}; x=y\r\n\r\n1\r\n--B--\r\n"), false, false),
+        (format!("{with_name};\r\n \tfilename=b\r\n\r\n1\r\n--B--\r\n"), false, false),
+        (format!("{with_name};\r\n\x0c filename=b\r\n\r\n1\r\n--B--\r\n"), false, true),
+        (format!("{with_name};\r\n \x0bfilename=b\r\n\r\n1\r\n--B--\r\n"), false, true),
+        (format!("{with_name};\r\n\rfilename=b\r\n\r\n1\r\n--B--\r\n"), false, true),
+    ] {
+        let form = read(bytes.as_bytes());
+        assert_eq!(
+            (form.flags.invalid_part, form.flags.invalid_header_folding),
+            (invalid, folding),
+            "{bytes:?}"
+        );
+        assert_eq!(
+            form.strict_error(),
+            form.error.is_some() || invalid || form.flags.header_folding,
+            "{bytes:?}"
+        );
+    }
+}
+
+#[test]
+fn a_boundary_in_quotes_is_refused_where_quotes_were_declared() {
+    let part = "--B\r\nContent-Disposition: form-data; name=a\r\n\r\n--\"B\"\r\n--B--\r\n";
+    let quoted = parse(b"multipart/form-data; boundary=\"B\"", part.as_bytes(), PARTS_LIMIT, true);
+    assert_eq!(quoted.error, Some("a boundary is in quotes"));
+    let form = read(part.as_bytes());
+    assert_eq!((form.error, form.flags.unmatched_boundary), (None, true));
 }
 
 #[test]
