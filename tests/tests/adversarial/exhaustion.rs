@@ -128,7 +128,7 @@ fn interception_106_an_admin_address_off_loopback_is_refused_at_the_start() {
     policy["admin"] = "0.0.0.0:0".into();
     let file = dir.path().join("policy.json");
     std::fs::write(&file, policy.to_string()).unwrap();
-    let program = palisade_tests::process::programs().unwrap().join("palisade-proxy");
+    let program = palisade_tests::process::program("palisade-proxy").unwrap();
     let output = std::process::Command::new(program).arg("--policy").arg(&file).output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
