@@ -62,6 +62,8 @@ pub struct Report {
     pub tried: Vec<(usize, usize)>,
     /// What was added to the sample, and what was not looked at.
     pub notes: Vec<String>,
+    /// What the rule set asks for and does not get, with its places.
+    pub rule_set_notes: Vec<String>,
     /// Whether the fast path came to the same; anything else is a defect of the engine.
     pub fast_path_agrees: bool,
 }
@@ -165,6 +167,7 @@ pub fn run(release: &Release, sample: &Sample, options: Options) -> Result<Repor
         scores: BTreeMap::new(),
         tried: Vec::new(),
         notes: sample.notes.clone(),
+        rule_set_notes: slow.notes().to_vec(),
         fast_path_agrees: true,
     };
     let head = match sample.request_head() {
@@ -176,7 +179,7 @@ pub fn run(release: &Release, sample: &Sample, options: Options) -> Result<Repor
         }
     };
     let mut traced = begin(&slow, sample, &head);
-    traced.keep_trace(options.watched);
+    traced.keep_trace(fast.clone(), options.watched);
     let ended = phases(&mut traced, sample, &head, &mut report.notes)?;
     let mut beside = begin(&fast, sample, &head);
     let ended_fast = phases(&mut beside, sample, &head, &mut Vec::new())?;
@@ -382,7 +385,8 @@ impl Report {
     }
 }
 
-/// How many rules of a release are in force; the error is why it does not compile.
-pub fn rule_count(release: &Release) -> Result<usize, CompileError> {
-    Engine::compile(&release.rule_set, &policy(Options::default())).map(|engine| engine.rule_count())
+/// How many rules of a release are in force, and what it asks for and does not get; the error is why it does not compile.
+pub fn compiled(release: &Release) -> Result<(usize, Vec<String>), CompileError> {
+    let engine = Engine::compile(&release.rule_set, &policy(Options::default()))?;
+    Ok((engine.rule_count(), engine.notes().to_vec()))
 }

@@ -154,6 +154,18 @@ fn lint_tells_places_and_fails_only_if_asked() {
     assert_eq!(lint(&["--deny-warnings", "--allow", "W003"]).0, 0);
     let report: serde_json::Value = serde_json::from_str(&lint(&["--json"]).1).unwrap();
     assert_eq!(report["findings"][0]["code"], "W003");
+    std::fs::write(folder.path().join("rules.conf"), "SecTmpDir /tmp\nSecAction id:1,pass\n").unwrap();
+    let (code, out, _) = lint(&["--deny-warnings"]);
+    assert_eq!(code, 0, "what has no effect is told and is no fault: {out}");
+    assert_eq!(
+        out,
+        "rules.conf:1:1: note: SecTmpDir: bodies are never written to files\n1 rules, 0 warnings, 1 notes\n"
+    );
+    let report: serde_json::Value = serde_json::from_str(&lint(&["--json"]).1).unwrap();
+    assert_eq!(report["notes"][0], "rules.conf:1:1: note: SecTmpDir: bodies are never written to files");
+    let test = ["waf", "test", "rules.conf", "--curl", "curl http://h/"];
+    let (_, out, _) = palisade_in(folder.path(), &test);
+    assert!(out.contains("\nrules.conf:1:1: note: SecTmpDir: "), "{out}");
     let (code, out, _) = palisade_in(folder.path(), &["waf", "lint", "palisade-default", "--deny-warnings"]);
     assert!(code == 0 && out.ends_with("0 warnings\n"), "{out}");
 }

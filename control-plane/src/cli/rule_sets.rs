@@ -58,7 +58,7 @@ pub(super) fn import(arguments: &Import) -> Result<ExitCode> {
         release::of(rule_set, None)?
     };
     verify(&release, arguments.sha256.as_deref())?;
-    let rules = palisade_control_plane::waf_test::rule_count(&release)
+    let (rules, notes) = palisade_control_plane::waf_test::compiled(&release)
         .with_context(|| format!("{} does not compile", arguments.path.display()))?;
     let document = serde_json::to_string(&release.rule_set)?;
     let done = match &arguments.out {
@@ -84,6 +84,10 @@ pub(super) fn import(arguments: &Import) -> Result<ExitCode> {
     eprintln!("  sources sha256  {}", release.sources_sha256);
     if let Some(checksum) = &release.archive_sha256 {
         eprintln!("  archive sha256  {checksum}");
+    }
+    // What it asks for and does not get.
+    for note in notes {
+        eprintln!("  {note}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,9 +2,11 @@
 //!
 //! Promises that keeping a trace changes no verdict, and that a trace is bounded. It shows what came in, in full, so it
 //! belongs on the screen of the person who made the request and nowhere else: the data path keeps none. Only the
-//! straightforward evaluation ([`Engine::compile_slow`]) fills it.
+//! straightforward evaluation ([`Engine::compile_slow`]) fills it; what the fast path would do, it asks the fast path of
+//! the same rule set.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use palisade_model::documents::RuleSet;
@@ -12,8 +14,7 @@ use palisade_seclang::{Diagnostics, VariableKind, parse_rule_set};
 
 use crate::Engine;
 use crate::engine::{Disruption, Link, Rule};
-use crate::prefilter::Needs;
-use crate::state::is_settable;
+use crate::prefilter::{Needs, Told};
 use crate::transaction::Transaction;
 use crate::values::{Selector, Target, Value};
 
@@ -29,6 +30,8 @@ pub struct Trace {
     pub tried: [usize; 5],
     /// Whether there was more than [`TRACED_VALUES`].
     pub truncated: bool,
+    /// The same rule set with the fast path.
+    fast: Option<Arc<Engine>>,
     watched: Option<u64>,
     values: usize,
     /// Whether the last rule of `rules` is the one that runs.
@@ -142,9 +145,10 @@ impl Engine {
 }
 
 impl Transaction {
-    /// Keeps a trace from now on. `watched`: a rule of which misses are kept too.
-    pub fn keep_trace(&mut self, watched: Option<u64>) {
-        self.trace = Some(Box::new(Trace { watched, ..Trace::default() }));
+    /// Keeps a trace from now on. `fast`: the same rule set and policy with the fast path, which is asked what it would
+    /// do. `watched`: a rule of which misses are kept too.
+    pub fn keep_trace(&mut self, fast: Arc<Engine>, watched: Option<u64>) {
+        self.trace = Some(Box::new(Trace { fast: Some(fast), watched, ..Trace::default() }));
     }
 
     /// The trace, complete after [`Transaction::logging()`].
@@ -195,7 +199,7 @@ impl Transaction {
             original: value.bytes.clone(),
             bytes: candidate.clone(),
             transformations: link.transformations.iter().map(|step| step.name()).collect(),
-            admission: admission(link, number, value.variable, candidate),
+            admission: self.admission(link, number, candidate),
             changes: Vec::new(),
         };
         self.push_traced(traced, matched && !link.actions.is_empty());
@@ -265,12 +269,41 @@ impl Transaction {
         }
     }
 
+    /// The running rule.
+    fn running(&self) -> Option<(usize, &Rule)> {
+        let id = self.trace.as_ref()?.running.as_ref()?.id;
+        self.engine.rules.iter().enumerate().find(|(_, rule)| rule.id == id)
+    }
+
     /// Which link of the running rule this is.
     fn link_number(&self, link: &Link) -> usize {
-        let Some(running) = self.trace.as_ref().and_then(|trace| trace.running.as_ref()) else { return 0 };
-        let rule = self.engine.rules.iter().find(|rule| rule.id == running.id);
-        let links = rule.map(|rule| rule.links.as_slice()).unwrap_or_default();
+        let links = self.running().map(|(_, rule)| rule.links.as_slice()).unwrap_or_default();
         links.iter().position(|other| std::ptr::eq(other, link)).unwrap_or_default()
+    }
+
+    /// How the fast path treats a text that a link of the running rule is tried on.
+    fn admission(&self, link: &Link, number: usize, text: &[u8]) -> Admission {
+        if number > 0 {
+            return Admission::Always("the link before it matched");
+        }
+        let fast = self.trace.as_ref().and_then(|trace| trace.fast.as_deref());
+        let program = fast.and_then(|fast| Some((fast, fast.program.as_ref()?)));
+        let (Some((fast, program)), Some((rule, _))) = (program, self.running()) else {
+            return Admission::Always("there is no fast path");
+        };
+        let needs = link.operator.as_ref().and_then(|operator| operator.needs());
+        let held = |needs| held(needs, text);
+        match (program.told(fast, rule, text), needs.map(held)) {
+            (Told::Decided, _) => Admission::Always("its outcome is known when the rule set is loaded"),
+            (Told::Straightforward, _) => Admission::Always("the rule is not prefiltered"),
+            (Told::Member, _) => Admission::Always("rules set this variable"),
+            (Told::Negated, _) => Admission::Always("the operator is negated"),
+            (Told::Anything, _) => Admission::Always("nothing is known of what a match must hold"),
+            (Told::Admitted, Some(Held::All(found))) => Admission::Holds(found),
+            (Told::Admitted, _) => Admission::Always("not all that a match must hold is looked for"),
+            (Told::PassedOver, Some(Held::Not(what))) => Admission::Lacks(what),
+            (Told::PassedOver, _) => Admission::Lacks("what a match must hold".to_owned()),
+        }
     }
 
     fn tx_members(&self) -> BTreeMap<Bytes, Bytes> {
@@ -315,28 +348,17 @@ fn changes(before: &BTreeMap<Bytes, Bytes>, after: &BTreeMap<Bytes, Bytes>) -> V
         .collect()
 }
 
-/// How the fast path treats a value of a link.
-fn admission(link: &Link, number: usize, variable: VariableKind, value: &[u8]) -> Admission {
-    let Some(operator) = &link.operator else { return Admission::Always("an action without a test") };
-    if number > 0 {
-        return Admission::Always("the link before it matched");
-    }
-    if link.negated {
-        return Admission::Always("the operator is negated");
-    }
-    if is_settable(variable) {
-        return Admission::Always("rules set this variable");
-    }
-    match operator.needs() {
-        Some(needs) if !needs.is_empty() => held(needs, value),
-        _ => Admission::Always("nothing is known of what a match must hold"),
-    }
+/// What of an operator's needs a text holds.
+enum Held {
+    /// All of them, with what was found.
+    All(Vec<String>),
+    /// Not this one.
+    Not(String),
 }
 
-/// What of an operator's needs a value holds.
-fn held(needs: &Needs, value: &[u8]) -> Admission {
+fn held(needs: &Needs, value: &[u8]) -> Held {
     if value.len() < needs.bytes {
-        return Admission::Lacks(format!("at least {} bytes", needs.bytes));
+        return Held::Not(format!("at least {} bytes", needs.bytes));
     }
     let folded = value.to_ascii_lowercase();
     let mut found = Vec::new();
@@ -346,13 +368,13 @@ fn held(needs: &Needs, value: &[u8]) -> Admission {
         match (clause.literals.iter().find(holds), byte) {
             (Some(literal), _) => found.push(format!("literal \"{}\"", literal.escape_ascii())),
             (None, Some(byte)) => found.push(format!("byte \"{}\"", byte.escape_ascii())),
-            (None, None) => return Admission::Lacks(described(&clause.literals, clause.bytes.iter())),
+            (None, None) => return Held::Not(described(&clause.literals, clause.bytes.iter())),
         }
     }
     if found.is_empty() {
         found.push(format!("at least {} bytes", needs.bytes));
     }
-    Admission::Holds(found)
+    Held::All(found)
 }
 
 /// A clause in words; a few of its alternatives.

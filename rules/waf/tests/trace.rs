@@ -24,10 +24,14 @@ fn engine(text: &str) -> Arc<Engine> {
     Arc::new(Engine::compile_slow(&rule_set(text), &policy()).unwrap())
 }
 
+fn fast(text: &str) -> Arc<Engine> {
+    Arc::new(Engine::compile(&rule_set(text), &policy()).unwrap())
+}
+
 fn trace(text: &str, exchange: &exchange::Exchange, watched: Option<u64>) -> Trace {
     let mut transaction =
         Transaction::begin(engine(text), &connection(), &exchange.head(), 1_767_225_600_000, "id");
-    transaction.keep_trace(watched);
+    transaction.keep_trace(fast(text), watched);
     if transaction.request_headers().is_none() {
         transaction.request_body_feed(&exchange.body);
         transaction.request_body(true);
@@ -103,7 +107,7 @@ fn a_trace_changes_neither_verdict_nor_matches() {
             1_767_225_600_000,
             "0123456789abcdef",
         );
-        transaction.keep_trace(Some(2));
+        transaction.keep_trace(fast(RULES), Some(2));
         let mut ended = transaction.request_headers();
         if ended.is_none() {
             transaction.request_body_feed(&exchange.body);
@@ -136,4 +140,64 @@ fn a_rule_is_found_where_it_is_written() {
     assert!(written[&2].place.ends_with(":3:1"), "{:?}", written[&2]);
     assert_eq!(written[&2].operators, ["@rx union\\s+select"]);
     assert_eq!(written[&1].operators, ["SecAction"]);
+}
+
+#[test]
+fn what_admits_a_value_is_what_the_fast_path_says_of_it() {
+    let rules = r#"
+SecAction "id:1,phase:1,nolog,pass,setvar:tx.level=2"
+SecRule TX:level "@ge 2" "id:2,phase:2,pass"
+SecRule ARGS "@rx ." "id:3,phase:2,pass"
+SecRule ARGS "!@contains union" "id:4,phase:2,pass"
+SecRule ARGS "@contains select" "id:5,phase:2,pass,setvar:tx.found=%{MATCHED_VAR}"
+SecRule TX:found "@contains select" "id:6,phase:2,pass"
+SecRule HIGHEST_SEVERITY "@contains 2" "id:7,phase:2,pass"
+SecRule ARGS "@rx ^[a-z]{20,}$" "id:8,phase:2,pass"
+SecRule ARGS "@streq select" "id:9,phase:2,pass"
+"#;
+    let admission = |id: u64, value: &str| {
+        let found = trace(rules, &get(&format!("/?a={value}")), Some(id));
+        rule(&found, id).values[0].admission.clone()
+    };
+    let always = |why: &'static str| Admission::Always(why);
+    assert_eq!(admission(2, "x"), always("its outcome is known when the rule set is loaded"));
+    assert_eq!(admission(3, "x"), Admission::Holds(vec!["at least 1 bytes".to_owned()]));
+    assert_eq!(admission(4, "x"), always("the operator is negated"));
+    assert_eq!(admission(5, "select"), Admission::Holds(vec!["literal \"select\"".to_owned()]));
+    assert!(matches!(admission(5, "nothing"), Admission::Lacks(what) if what.contains("select")));
+    assert_eq!(admission(6, "select"), always("rules set this variable"));
+    assert_eq!(admission(7, "select"), always("the rule is not prefiltered"));
+    assert!(matches!(admission(8, "abc"), Admission::Lacks(_)));
+    assert!(matches!(admission(9, "select"), Admission::Holds(_)));
+}
+
+#[test]
+fn nothing_that_matched_is_said_to_be_passed_over() {
+    let Some(directory) = exchange::crs_directory() else { return };
+    let set = exchange::crs(&directory, "", "");
+    let mut policy = policy();
+    policy.paranoia_level = Some(4);
+    let slow = Arc::new(Engine::compile_slow(&set, &policy).unwrap());
+    let fast = Arc::new(Engine::compile(&set, &policy).unwrap());
+    let (mut values, mut held) = (0, 0);
+    for query in [
+        "a=1'%20OR%20'1'='1&b=%3Cscript%3Ealert(1)%3C/script%3E",
+        "file=../../etc/passwd&c=;cat%20/etc/passwd",
+        "x=$%7Bjndi:ldap://a/b%7D&y=%3C?php%20system($_GET%5B'a'%5D)",
+        "plain=text&number=42",
+    ] {
+        let exchange = get(&format!("/index.php?{query}")).header("User-Agent", "sqlmap/1.7");
+        let mut transaction = Transaction::begin(slow.clone(), &connection(), &exchange.head(), 0, "id");
+        transaction.keep_trace(fast.clone(), None);
+        transaction.request_headers();
+        transaction.request_body(true);
+        transaction.logging();
+        let trace = transaction.take_trace().unwrap();
+        for value in trace.rules.iter().flat_map(|rule| &rule.values).filter(|value| value.matched) {
+            assert!(!matches!(value.admission, Admission::Lacks(_)), "{value:?}");
+            values += 1;
+            held += usize::from(matches!(value.admission, Admission::Holds(_)));
+        }
+    }
+    assert!(values > 200 && held > 20, "{held} of {values}");
 }

@@ -37,7 +37,8 @@ fn code(text: &str) -> Result<String, String> {
 pub(in crate::cli) fn lint(arguments: &Lint) -> Result<ExitCode> {
     let release = release::named(&arguments.rules, arguments.setup.as_deref())?;
     // What does not compile is an error, and its places are told first.
-    let rules = palisade_control_plane::waf_test::rule_count(&release).map_err(|error| anyhow!("{error}"))?;
+    let (rules, notes) =
+        palisade_control_plane::waf_test::compiled(&release).map_err(|error| anyhow!("{error}"))?;
     let findings = palisade_waf::lint::lint(&release.rule_set).map_err(|error| anyhow!("{error}"))?;
     let told: Vec<&Finding> =
         findings.iter().filter(|finding| !arguments.allow.iter().any(|code| code == finding.code)).collect();
@@ -51,12 +52,20 @@ pub(in crate::cli) fn lint(arguments: &Lint) -> Result<ExitCode> {
                 })
             })
             .collect();
-        println!("{}", serde_json::to_string_pretty(&json!({"rules": rules, "findings": list}))?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&json!({"rules": rules, "findings": list, "notes": notes}))?
+        );
     } else {
         for finding in &told {
             println!("{finding}");
         }
-        println!("{rules} rules, {} warnings", told.len());
+        // What has no effect here is no fault of the rule set: it is told, and counts as no warning.
+        for note in &notes {
+            println!("{note}");
+        }
+        let notes = if notes.is_empty() { String::new() } else { format!(", {} notes", notes.len()) };
+        println!("{rules} rules, {} warnings{notes}", told.len());
     }
     Ok(ExitCode::from(u8::from(arguments.deny_warnings && !told.is_empty())))
 }

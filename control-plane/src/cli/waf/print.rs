@@ -54,6 +54,9 @@ fn write(text: &mut String, report: &Report, options: Options, all: bool, paint:
     for note in &report.notes {
         writeln!(text, "note: {note}")?;
     }
+    for note in &report.rule_set_notes {
+        writeln!(text, "{note}")?;
+    }
     if !report.fast_path_agrees {
         let line = "the fast path and the straightforward evaluation disagree: a defect of the engine, please report it";
         writeln!(text, "{}", paint.with("31;1", line))?;

@@ -9,6 +9,7 @@
 //!             Memo (what the texts of each part of a view hold together)                  memo
 //!             a rule that no text of its view can match is passed over; of the others,
 //!             only the texts that can match are tried                                     evaluate
+//!   tell:     what becomes of one text at one rule                                        told
 //! ```
 //!
 //! Promises: the same matches, order, captures and interruption as the straightforward evaluation, for no more work units;
@@ -31,6 +32,7 @@ mod scanner;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod told;
 
 pub(crate) use bits::Bits;
 pub(crate) use literals::needs as needs_of;
@@ -38,3 +40,4 @@ pub(crate) use memo::Memo;
 pub(crate) use needs::{ByteSet, Clause, Needs};
 pub(crate) use program::Program;
 pub(crate) use run::Folding;
+pub(crate) use told::Told;
