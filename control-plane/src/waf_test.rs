@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use palisade_loader::release::Release;
-use palisade_model::documents::{BodyLimit, Mode, WafPolicySpec};
+use palisade_model::documents::{BodyLimit, Mode, RuleSet, WafPolicySpec};
 use palisade_model::limits::INSPECTED_BODY_BYTES;
 use palisade_model::{Connection, Direction, RequestHead};
 use palisade_waf::trace::{Admission, Trace, TracedRule, TracedValue, Written, written};
@@ -389,4 +389,9 @@ impl Report {
 pub fn compiled(release: &Release) -> Result<(usize, Vec<String>), CompileError> {
     let engine = Engine::compile(&release.rule_set, &policy(Options::default()))?;
     Ok((engine.rule_count(), engine.notes().to_vec()))
+}
+
+/// What a rule set asks for and does not get; the error is why it does not compile.
+pub fn notes(rule_set: &RuleSet) -> Result<Vec<String>, CompileError> {
+    Engine::compile_slow(rule_set, &policy(Options::default())).map(|engine| engine.notes().to_vec())
 }

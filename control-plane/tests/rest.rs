@@ -282,3 +282,26 @@ async fn the_body_limit_is_exact() {
         assert_eq!(answer.status, status, "{length} bytes: {}", answer.body);
     }
 }
+
+#[tokio::test]
+async fn what_a_rule_set_asks_for_and_does_not_get_is_answered_with_its_place() {
+    let house = house().await;
+    let set = |text: &str| {
+        serde_json::json!({
+            "apiVersion": "palisade.dev/v1alpha1",
+            "kind": "RuleSet",
+            "metadata": {"name": "own", "namespace": "shop"},
+            "spec": {"sources": [{"name": "own.conf", "text": text}]},
+        })
+        .to_string()
+    };
+    let answer = house.put("RuleSet", "shop", "own", &set("SecAction id:1,pass\nSecTmpDir /tmp")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let notes = answer.json()["notes"].clone();
+    assert_eq!(
+        notes,
+        serde_json::json!(["own.conf:2:1: note: SecTmpDir: bodies are never written to files"])
+    );
+    let answer = house.put("RuleSet", "shop", "own", &set("SecAction id:1,pass")).await;
+    assert!(answer.status == 200 && answer.json().get("notes").is_none(), "{}", answer.body);
+}

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use palisade_model::documents::{Document, KINDS};
+use palisade_model::documents::{Document, KINDS, RuleSet};
 use palisade_store::{DocumentKey, Origin, Revision, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,6 +42,9 @@ pub(super) struct Filter {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Changed {
     revision: i64,
+    /// What a rule set asks for and does not get, with its places; absent: nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 type Name = Path<(String, String, String)>;
@@ -92,12 +95,25 @@ pub(super) async fn put(
     let key = key_of(name)?;
     let object = key.to_string();
     api.allow(&caller, Role::Editor, Some(&key.namespace), "document.put", &object).await?;
+    let mut rule_set = None;
     let result = match read(&key, body) {
-        Ok(document) => api.admission.put(document, &caller.id).await.map_err(ApiError::from),
+        Ok(document) => {
+            if let Document::RuleSet(document) = &document {
+                rule_set = Some(document.clone());
+            }
+            api.admission.put(document, &caller.id).await.map_err(ApiError::from)
+        }
         Err(error) => Err(error),
     };
     let revision = api.noted(&caller, "document.put", &object, result).await?;
-    Ok(Json(Changed { revision }))
+    Ok(Json(Changed { revision, notes: notes(rule_set).await }))
+}
+
+/// What a rule set in force asks for and does not get. Compiling it takes its time, off the reactor.
+async fn notes(rule_set: Option<RuleSet>) -> Vec<String> {
+    let Some(rule_set) = rule_set else { return Vec::new() };
+    let compile = move || crate::waf_test::notes(&rule_set).unwrap_or_default();
+    tokio::task::spawn_blocking(compile).await.unwrap_or_default()
 }
 
 /// Takes a document out of force.
@@ -114,7 +130,7 @@ pub(super) async fn delete(
     api.allow(&caller, Role::Editor, Some(&key.namespace), "document.delete", &object).await?;
     let result = api.admission.delete(key, &caller.id).await.map_err(ApiError::from);
     let revision = api.noted(&caller, "document.delete", &object, result).await?;
-    Ok(Json(Changed { revision }))
+    Ok(Json(Changed { revision, notes: Vec::new() }))
 }
 
 /// The newest changes of a document, with their authors.

@@ -146,7 +146,7 @@ fn a_rule_is_found_where_it_is_written() {
 fn what_admits_a_value_is_what_the_fast_path_says_of_it() {
     let rules = r#"
 SecAction "id:1,phase:1,nolog,pass,setvar:tx.level=2"
-SecRule TX:level "@ge 2" "id:2,phase:2,pass"
+SecRule TX:level "@ge 3" "id:2,phase:2,pass"
 SecRule ARGS "@rx ." "id:3,phase:2,pass"
 SecRule ARGS "!@contains union" "id:4,phase:2,pass"
 SecRule ARGS "@contains select" "id:5,phase:2,pass,setvar:tx.found=%{MATCHED_VAR}"
@@ -154,6 +154,7 @@ SecRule TX:found "@contains select" "id:6,phase:2,pass"
 SecRule HIGHEST_SEVERITY "@contains 2" "id:7,phase:2,pass"
 SecRule ARGS "@rx ^[a-z]{20,}$" "id:8,phase:2,pass"
 SecRule ARGS "@streq select" "id:9,phase:2,pass"
+SecRule TX:level "@ge 2" "id:10,phase:2,pass"
 "#;
     let admission = |id: u64, value: &str| {
         let found = trace(rules, &get(&format!("/?a={value}")), Some(id));
@@ -161,6 +162,7 @@ SecRule ARGS "@streq select" "id:9,phase:2,pass"
     };
     let always = |why: &'static str| Admission::Always(why);
     assert_eq!(admission(2, "x"), always("its outcome is known when the rule set is loaded"));
+    assert_eq!(admission(10, "x"), always("rules set this variable"));
     assert_eq!(admission(3, "x"), Admission::Holds(vec!["at least 1 bytes".to_owned()]));
     assert_eq!(admission(4, "x"), always("the operator is negated"));
     assert_eq!(admission(5, "select"), Admission::Holds(vec!["literal \"select\"".to_owned()]));
