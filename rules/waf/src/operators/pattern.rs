@@ -13,7 +13,7 @@ use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::meta::{Cache, Regex};
 use regex_automata::nfa::thompson;
 use regex_automata::{Anchored, Input};
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::{Hir, Look};
 
 use super::{Captures, rx};
 use crate::prefilter::{Needs, needs_of};
@@ -37,6 +37,9 @@ pub(crate) struct Pattern {
     source: String,
     /// Answers whether it matches, if it is small.
     quick: Option<dense::DFA<Vec<u32>>>,
+    /// Whether every match begins where the value does, and nothing but the whole match is captured: the static automaton
+    /// then knows all of it.
+    is_prefix: bool,
     /// Answers everything. Built at once where there is no static automaton, else when it is first needed.
     general: OnceLock<Option<Regex>>,
     pub(super) needs: Arc<Needs>,
@@ -57,6 +60,8 @@ impl Pattern {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             source: source.to_owned(),
             quick,
+            is_prefix: tree.properties().look_set_prefix().contains(Look::Start)
+                && tree.properties().explicit_captures_len() == 0,
             general,
             needs: Arc::new(needs_of(&tree)),
         })
@@ -83,6 +88,14 @@ impl Pattern {
 
     /// The same, with the groups of the first match.
     pub(super) fn captures(&self, value: &[u8], captures: &mut Captures) -> bool {
+        if self.is_prefix
+            && let Some(quick) = &self.quick
+            && let Ok(found) = quick.try_search_fwd(&Input::new(value))
+        {
+            let found = found.and_then(|end| value.get(..end.offset()));
+            found.into_iter().for_each(|text| captures.set(0, text));
+            return found.is_some();
+        }
         if self.quick.is_some() && !self.is_match(value) {
             return false;
         }
@@ -173,7 +186,24 @@ mod tests {
 
     #[test]
     fn both_engines_agree() {
-        for pattern in ["a|b", "(?i)x.y$", "^abc", "\\bor\\b", "", "(a)(b)?", "[^\\x00-\\x7f]", "a.*b", "$"] {
+        for pattern in [
+            "a|b",
+            "(?i)x.y$",
+            "^abc",
+            "\\bor\\b",
+            "",
+            "(a)(b)?",
+            "[^\\x00-\\x7f]",
+            "a.*b",
+            "$",
+            "^.*$",
+            "^a*?",
+            "^(?:x|xy)",
+            "^[^b]*",
+            "^(a)b",
+            "^a|b",
+            "(?:^a|^X).?",
+        ] {
             let quick = Pattern::compile(pattern).unwrap();
             assert!(quick.quick.is_some(), "{pattern}");
             let general = rx::compile(pattern).unwrap();

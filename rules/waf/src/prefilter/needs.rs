@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 /// Bytes of a literal that are kept: two numbers that are quickly compared. Few texts hold the first 16 but not the rest.
 pub(crate) const LITERAL_BYTES: usize = 16;
-/// Clauses of one operator that are kept. The third is rarely what rules a value out.
-pub(crate) const CLAUSES: usize = 3;
+/// Clauses of one operator that are kept. The fourth is rarely what rules a value out, but it costs nothing where another
+/// one has.
+pub(crate) const CLAUSES: usize = 4;
 /// Expected passes of 100 bytes of ordinary text above which a clause is not worth its place.
 const USELESS: f64 = 60.0;
 
@@ -171,10 +172,14 @@ impl Clause {
 
     /// How often ordinary text is expected to pass: the smaller the better.
     pub(crate) fn cost(&self) -> f64 {
-        let literal = |text: &Vec<u8>| text.iter().map(|byte| frequency(*byte)).product::<f64>();
-        let literals: f64 = self.literals.iter().map(literal).sum();
-        100.0 * (literals + self.bytes.iter().map(frequency).sum::<f64>())
+        100.0 * (likelihood(&self.literals) + self.bytes.iter().map(frequency).sum::<f64>())
     }
+}
+
+/// Roughly how often one of these texts begins at a place of ordinary text.
+pub(crate) fn likelihood(texts: &BTreeSet<Vec<u8>>) -> f64 {
+    let one = |text: &Vec<u8>| text.iter().map(|byte| frequency(*byte)).product::<f64>();
+    texts.iter().map(one).sum()
 }
 
 /// Roughly how often a byte is in the values of ordinary requests, cases together.

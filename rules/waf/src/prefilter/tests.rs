@@ -43,7 +43,14 @@ fn literals(pattern: &str) -> Vec<String> {
 #[test]
 fn an_expression_needs_its_most_telling_texts() {
     for (pattern, expected) in [
-        ("(?i)union\\s+select", vec!["select", "union", "[\t\n\u{b}\u{c}\r ]"]),
+        (
+            "(?i)union\\s+select",
+            vec![
+                "\tselect \nselect \u{b}select \u{c}select \rselect  select",
+                "union\t union\n union\u{b} union\u{c} union\r union ",
+                "[\t\n\u{b}\u{c}\r ]",
+            ],
+        ),
         ("^(?:foo|bar)?baz$", vec!["baz"]),
         ("a(?:b|c)d", vec!["abd acd"]),
         ("select|[';]x?", vec!["select [';]"]),
@@ -51,6 +58,13 @@ fn an_expression_needs_its_most_telling_texts() {
         ("(?:ab){2,}", vec!["abab"]),
         ("a*", vec![]),
         ("[^a]|", vec![]),
+        ("(?i)[ ;]on[a-z]{3,9}=", vec![" on ;on", "[=]"]),
+        ("[.]{2}/|%2e", vec!["%2e ../"]),
+        // How a part without an exact set begins and ends makes the texts beside it longer.
+        ("xy[ab]+cdd", vec!["acdd bcdd", "xya xyb", "[ABab]"]),
+        ("(?:ab.*cd){2,}", vec!["cdab", "cd", "ab"]),
+        // Of two branches, the best of one with what else the other has.
+        ("ab.*;|cd.*!", vec!["ab cd", "ab [!]", "cd [;]", "[!;]"]),
     ] {
         assert_eq!(literals(pattern), expected, "{pattern}");
     }
