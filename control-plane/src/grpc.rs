@@ -20,15 +20,20 @@ pub const HANDSHAKES: usize = 1024;
 /// Connections that wait for the server to take them.
 const READY: usize = 64;
 
+/// The connections whose handshakes are done.
+pub type Incoming = ReceiverStream<std::io::Result<TlsStream<TcpStream>>>;
+
 /// Accepts connections and does their handshakes side by side, so that a slow one holds up nobody.
-pub fn incoming(
-    listener: TcpListener,
-    config: Arc<ServerConfig>,
-) -> ReceiverStream<std::io::Result<TlsStream<TcpStream>>> {
+pub fn incoming(listener: TcpListener, config: Arc<ServerConfig>) -> Incoming {
+    bounded(listener, config, HANDSHAKES, HANDSHAKE_TIMEOUT)
+}
+
+/// The same with other limits.
+fn bounded(listener: TcpListener, config: Arc<ServerConfig>, handshakes: usize, time: Duration) -> Incoming {
     let (ready, incoming) = mpsc::channel(READY);
     tokio::spawn(async move {
         let acceptor = TlsAcceptor::from(config);
-        let places = Arc::new(Semaphore::new(HANDSHAKES));
+        let places = Arc::new(Semaphore::new(handshakes));
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -48,7 +53,7 @@ pub fn incoming(
             tokio::spawn(async move {
                 let _place = place;
                 let _ = socket.set_nodelay(true);
-                match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await {
+                match tokio::time::timeout(time, acceptor.accept(socket)).await {
                     // The server may have gone down meanwhile.
                     Ok(Ok(stream)) => drop(ready.send(Ok(stream)).await),
                     Ok(Err(error)) => tracing::info!(%peer, %error, "handshake failed"),
@@ -59,3 +64,6 @@ pub fn incoming(
     });
     ReceiverStream::new(incoming)
 }
+
+#[cfg(test)]
+mod tests;
