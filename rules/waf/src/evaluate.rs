@@ -101,7 +101,7 @@ impl Transaction {
         for (number, link) in rule.links.iter().enumerate() {
             // Exclusions at run time name a rule by its id, which only the first link has.
             let removable = (number == 0).then_some(index);
-            if !self.link(engine, removable, link) {
+            if !self.link(engine, (index, number), removable, link) {
                 return Next::Rule;
             }
         }
@@ -120,13 +120,19 @@ impl Transaction {
     }
 
     /// Evaluates one link on all its values.
-    fn link(&mut self, engine: &Engine, removable: Option<usize>, link: &Link) -> bool {
+    fn link(
+        &mut self,
+        engine: &Engine,
+        place: (usize, usize),
+        removable: Option<usize>,
+        link: &Link,
+    ) -> bool {
         let Some(operator) = &link.operator else {
             self.act(&link.actions);
             self.trace_action(link);
             return true;
         };
-        if let Some(matched) = removable.and_then(|index| self.judge(engine, index, link)) {
+        if let Some(matched) = self.judge(engine, place, link) {
             return matched;
         }
         let mut values = std::mem::take(&mut self.scratch.values);

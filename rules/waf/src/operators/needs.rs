@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::validate_byte_range::ByteRange;
 use super::{Interner, OperatorKind, pm, pm_from_file};
 use crate::injection;
 use crate::prefilter::{ByteSet, Clause, Needs};
@@ -24,6 +25,13 @@ pub(super) fn of(
         K::Contains | K::ContainsWord | K::StrMatch | K::BeginsWith | K::EndsWith | K::StrEq => {
             phrases(vec![argument?.as_bytes().to_vec()])
         }
+        K::ValidateByteRange => {
+            let range = ByteRange::compile(argument?).ok()?;
+            Some(Arc::new(one_of(|byte| range.is_left_by(&[byte]))))
+        }
+        // Nothing else can be wrong in ASCII.
+        K::ValidateUtf8Encoding => Some(Arc::new(one_of(|byte| !byte.is_ascii()))),
+        K::ValidateUrlEncoding => Some(Arc::new(one_of(|byte| byte == b'%'))),
         K::DetectSqli => Some(Arc::new(one_of(injection::may_part))),
         K::DetectXss => Some(Arc::new(one_of(injection::may_script))),
         _ => None,
@@ -31,7 +39,7 @@ pub(super) fn of(
 }
 
 /// At least one byte of a kind.
-fn one_of(kind: fn(u8) -> bool) -> Needs {
+fn one_of(kind: impl Fn(u8) -> bool) -> Needs {
     let bytes: Vec<u8> = (0..=u8::MAX).filter(|byte| kind(*byte)).collect();
     Needs::of(vec![Clause::byte(ByteSet::of(&bytes))], 1)
 }

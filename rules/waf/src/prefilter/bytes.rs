@@ -13,20 +13,29 @@ const FEATURES: usize = 64;
 /// A set of transformations of one rule set, by their places; there are fewer than 64.
 pub(super) type Kinds = u64;
 
-/// The transformations of one rule set with what they need to change something.
-#[derive(Debug)]
-pub(super) struct Changes {
-    /// The sets that each needs, by their places; a text that meets all of them may change.
+/// Words of a row that are joined at once.
+const WORDS: usize = 4;
+
+/// What each byte says: the sets that it is in, and the clauses that it meets.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    /// The sets of bytes that each transformation needs, by their places; a text that meets all of them may change.
     needs: Vec<u64>,
-    /// The sets that each byte is in.
-    rows: [u64; 256],
+    /// For each four words, a row for each byte value. The first word has the sets, the others the clauses.
+    blocks: Vec<[[u64; WORDS]; 256]>,
 }
 
-impl Changes {
-    /// The rows of transformations.
-    pub(super) fn of(kinds: &[Transformation]) -> Self {
+impl Rows {
+    /// The rows of clauses, each with its bit, and of transformations.
+    pub(super) fn of(clauses: &[(usize, ByteSet)], kinds: &[Transformation]) -> Self {
+        let met = clauses.iter().filter(|(_, set)| *set != ByteSet::NONE);
+        let words = met.clone().map(|(bit, _)| bit / 64 + 1).max().unwrap_or(0);
+        let blocks = vec![[[0; WORDS]; 256]; (words + 1).div_ceil(WORDS)];
+        let mut rows = Self { needs: Vec::new(), blocks };
+        for (bit, set) in met {
+            rows.set(set, 1 + bit / 64, bit % 64);
+        }
         let mut sets: Vec<ByteSet> = Vec::new();
-        let mut needs = Vec::new();
         for kind in kinds {
             let mut need = 0;
             for set in transformations::changes(*kind) {
@@ -36,22 +45,42 @@ impl Changes {
                 });
                 need |= if place < FEATURES { 1 << place } else { 0 };
             }
-            needs.push(need);
+            rows.needs.push(need);
         }
-        let mut rows = [0; 256];
         for (place, set) in sets.iter().enumerate().take(FEATURES) {
-            for byte in set.iter() {
-                if let Some(row) = rows.get_mut(usize::from(byte)) {
-                    *row |= 1 << place;
-                }
-            }
+            rows.set(set, 0, place);
         }
-        Self { needs, rows }
+        rows
     }
 
-    /// The transformations that may change a text of these bytes.
-    pub(super) fn may(&self, present: &ByteSet) -> Kinds {
-        let met = present.iter().fold(0, |met, byte| met | self.rows.get(usize::from(byte)).unwrap_or(&0));
+    fn set(&mut self, bytes: &ByteSet, word: usize, bit: usize) {
+        let Some(block) = self.blocks.get_mut(word / WORDS) else { return };
+        for byte in bytes.iter() {
+            let row = block.get_mut(usize::from(byte));
+            if let Some(word) = row.and_then(|row| row.get_mut(word % WORDS)) {
+                *word |= 1 << bit;
+            }
+        }
+    }
+
+    /// Sets the clauses that these bytes meet. Gives the transformations that may change a text of these bytes.
+    pub(super) fn mark(&self, present: &ByteSet, hits: &mut [u64]) -> Kinds {
+        let (mut met, mut place) = (0, 0);
+        for block in &self.blocks {
+            let mut all = [0; WORDS];
+            present.each(|byte| {
+                if let Some(row) = block.get(usize::from(byte)) {
+                    all.iter_mut().zip(row).for_each(|(word, more)| *word |= more);
+                }
+            });
+            for word in all {
+                match place {
+                    0 => met = word,
+                    _ => hits.get_mut(place - 1).into_iter().for_each(|hits| *hits |= word),
+                }
+                place += 1;
+            }
+        }
         let mut may = 0;
         for (place, need) in self.needs.iter().enumerate() {
             may |= u64::from(met & need == *need) << (place % 64);
@@ -60,65 +89,36 @@ impl Changes {
     }
 }
 
-/// The clauses that single bytes meet.
-#[derive(Debug, Default)]
-pub(super) struct Rows {
-    words: usize,
-    /// `words` for each byte value.
-    rows: Vec<u64>,
-}
-
-impl Rows {
-    /// Rows of clauses, which are in their places.
-    pub(super) fn of(clauses: &[ByteSet]) -> Self {
-        let words = clauses.len().div_ceil(64);
-        let mut rows = vec![0; 256 * words];
-        for (place, set) in clauses.iter().enumerate() {
-            for byte in set.iter() {
-                if let Some(word) = rows.get_mut(usize::from(byte) * words + place / 64) {
-                    *word |= 1 << (place % 64);
-                }
-            }
-        }
-        Self { words, rows }
-    }
-
-    /// Sets the clauses that these bytes meet.
-    pub(super) fn mark(&self, present: &ByteSet, hits: &mut [u64]) {
-        for byte in present.iter() {
-            let from = usize::from(byte) * self.words;
-            let row = self.rows.get(from..from + self.words).unwrap_or_default();
-            hits.iter_mut().zip(row).for_each(|(word, more)| *word |= more);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn rows_say_of_every_byte_what_the_sets_say() {
+    fn rows_say_of_every_byte_what_transformations_say() {
         let kinds = [Transformation::HtmlEntityDecode, Transformation::Lowercase, Transformation::Length];
-        let changes = Changes::of(&kinds);
+        let rows = Rows::of(&[], &kinds);
         for text in [&b""[..], b"a", b"A", b"&x", b"&#1", b"&TA", b"\xff\x00"] {
             let present = ByteSet::of(text);
             let expected = kinds.iter().enumerate().fold(0, |all, (place, kind)| {
                 all | u64::from(transformations::may_change(*kind, &present)) << place
             });
-            assert_eq!(changes.may(&present), expected, "{text:?}");
+            assert_eq!(rows.mark(&present, &mut []), expected, "{text:?}");
         }
     }
 
     #[test]
     fn rows_mark_the_clauses_that_bytes_meet() {
-        let mut clauses = vec![ByteSet::listed(b"a"); 65];
-        clauses.push(ByteSet::listed(b"\xff"));
-        let rows = Rows::of(&clauses);
-        let mut hits = [0, 0];
+        let mut clauses: Vec<_> = (0..65).map(|bit| (bit, ByteSet::listed(b"a"))).collect();
+        clauses.push((65, ByteSet::listed(b"\xff")));
+        clauses.push((260, ByteSet::NONE));
+        clauses.push((250, ByteSet::listed(b"z")));
+        let rows = Rows::of(&clauses, &[]);
+        let mut hits = [0; 4];
         rows.mark(&ByteSet::of(b"xa"), &mut hits);
-        assert_eq!(hits, [u64::MAX, 1]);
+        assert_eq!(hits, [u64::MAX, 1, 0, 0]);
         rows.mark(&ByteSet::of(b"\xff"), &mut hits);
-        assert_eq!(hits, [u64::MAX, 3]);
+        assert_eq!(hits, [u64::MAX, 3, 0, 0]);
+        rows.mark(&ByteSet::of(b"z"), &mut hits);
+        assert_eq!(hits, [u64::MAX, 3, 0, 1 << (250 - 192)], "a word of the second block");
     }
 }

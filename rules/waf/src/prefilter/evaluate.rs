@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
+use super::memo::Charge;
 use super::program::{Member, Plan, Program, View};
 use super::texts::Work;
 use crate::engine::{Engine, Link};
 use crate::operators::{Captures, Operator};
 use crate::transaction::Transaction;
-use crate::values::Value;
+use crate::values::{Target, Value};
 
 /// A link that is tried on a part of its view.
 struct Trial<'a> {
@@ -15,6 +16,10 @@ struct Trial<'a> {
     link: &'a Link,
     operator: &'a Operator,
     argument: &'a Bytes,
+    /// The rule whose targets `ctl` may have removed.
+    removable: Option<usize>,
+    /// The lists of removed targets when the link began.
+    removed: usize,
     predicate: Option<usize>,
     part: usize,
 }
@@ -23,7 +28,7 @@ impl Transaction {
     /// Whether a rule that stays, at this place of its phase, may match. Work that shows that it may not is charged, but
     /// never more than trying the rule would be.
     pub(super) fn admits(&mut self, program: &Program, index: usize, place: usize, link: &Link) -> bool {
-        match program.plan(index) {
+        match program.plan(index, 0) {
             Plan::Straightforward => true,
             Plan::Member(member) => self.admits_member(link, member),
             Plan::View { view, predicate, negated } => {
@@ -40,20 +45,36 @@ impl Transaction {
         predicate: Option<usize>,
         negated: bool,
     ) -> bool {
-        let Some(rules) = program.views.get(view) else { return true };
-        if self.scratch.memo.opened(view).is_none() {
-            if !self.scratch.memo.open(program, &self.state, &mut self.scratch.arena, (view, rules)) {
-                return true;
+        let Some(charge) = self.look(program, view) else { return true };
+        let admitted = self.scratch.live.contains(place) && self.may_hold(program, view, predicate, negated);
+        self.charge(charge, admitted);
+        admitted
+    }
+
+    /// Opens a view; none if there are too many texts to know them.
+    fn look(&mut self, program: &Program, number: usize) -> Option<Charge> {
+        if self.scratch.memo.opened(number).is_none() {
+            let view = program.views.get(number)?;
+            if !self.scratch.memo.open(program, &self.state, &mut self.scratch.arena, (number, view)) {
+                return None;
             }
-            self.sift(program, rules);
+            self.sift(program, view);
         }
-        let Some(charge) = self.scratch.memo.opened(view) else { return true };
-        let admitted = self.scratch.live.contains(place)
-            && rules.parts.iter().any(|part| {
+        self.scratch.memo.opened(number)
+    }
+
+    /// Whether a view that was opened may hold a text that matches.
+    fn may_hold(&self, program: &Program, view: usize, predicate: Option<usize>, negated: bool) -> bool {
+        program.views.get(view).is_none_or(|view| {
+            view.parts.iter().any(|part| {
                 let findings = self.scratch.memo.findings_of_part(*part);
                 findings.is_some_and(|findings| negated || program.may_match(predicate, findings))
-            });
-        // A rule that is tried pays for its texts when it is.
+            })
+        })
+    }
+
+    /// Charges what it took to look at a view; a link that is tried pays for its texts when it is.
+    fn charge(&mut self, charge: Charge, admitted: bool) {
         let Work { transformed, scanned } = self.scratch.memo.take_work();
         let units = if admitted {
             transformed.min(charge.transformations)
@@ -62,7 +83,6 @@ impl Transaction {
         };
         self.scratch.memo.allow(charge.transformations.saturating_sub(units));
         self.state.budget.units(units);
-        admitted
     }
 
     /// Takes away the rules of a view that was just opened that cannot match.
@@ -77,15 +97,31 @@ impl Transaction {
         }
     }
 
-    /// Judges the first link of a rule on its view or member, if it has one: only texts that can match are tried.
-    pub(crate) fn judge(&mut self, engine: &Engine, index: usize, link: &Link) -> Option<bool> {
+    /// Judges a link on its view or member, if it has one: only texts that can match are tried.
+    pub(crate) fn judge(
+        &mut self,
+        engine: &Engine,
+        (index, number): (usize, usize),
+        link: &Link,
+    ) -> Option<bool> {
         let program = engine.program.as_ref()?;
-        if self.scratch.removed_targets.iter().any(|(rules, _)| rules.binary_search(&index).is_ok()) {
-            return None;
-        }
-        match program.plan(index) {
+        match program.plan(index, number) {
             Plan::Straightforward => None,
-            Plan::View { view, predicate, .. } => self.judge_view(program, link, *view, *predicate),
+            // What a rule may not look at any more, only its first link may not.
+            Plan::View { view, predicate, .. } if number == 0 => {
+                self.judge_view(program, link, Some(index), *view, *predicate)
+            }
+            Plan::View { view, predicate, negated } => {
+                let charge = self.look(program, *view)?;
+                let admitted = self.may_hold(program, *view, *predicate, *negated);
+                self.charge(charge, admitted);
+                if admitted { self.judge_view(program, link, None, *view, *predicate) } else { Some(false) }
+            }
+            Plan::Member(_)
+                if number == 0 && self.removed_targets(Some(index), usize::MAX).next().is_some() =>
+            {
+                None
+            }
             Plan::Member(member) => self.judge_member(link, member),
         }
     }
@@ -94,6 +130,7 @@ impl Transaction {
         &mut self,
         program: &Program,
         link: &Link,
+        removable: Option<usize>,
         view: usize,
         predicate: Option<usize>,
     ) -> Option<bool> {
@@ -102,13 +139,15 @@ impl Transaction {
         let mut allowance = self.scratch.memo.take_allowance(view);
         let argument = self.state.expand(&link.argument);
         let mut captures = self.scratch.captures();
+        let removed = self.scratch.removed_targets.len();
         let mut matched = false;
         for part in &program.views.get(view)?.parts {
             let findings = self.scratch.memo.findings_of_part(*part);
             if findings.is_none_or(|findings| !link.negated && !program.may_match(predicate, findings)) {
                 continue;
             }
-            let trial = Trial { program, link, operator, argument: &argument, predicate, part: *part };
+            let (argument, part) = (&argument, *part);
+            let trial = Trial { program, link, operator, argument, removable, removed, predicate, part };
             let Some(found) = self.try_part(&trial, &mut captures, &mut allowance) else {
                 return Some(false);
             };
@@ -124,7 +163,20 @@ impl Transaction {
         let part = program.parts.get(trial.part)?;
         let mut matched = false;
         let mut values = std::mem::take(&mut self.scratch.values);
+        // Targets that were removed are told by their names.
+        let variable = program.groups.get(part.group)?.target.variable;
+        let has_removed =
+            self.removed_targets(trial.removable, trial.removed).any(|target| target.variable == variable);
+        if has_removed {
+            self.gather(program, part.group, &mut values);
+        }
         for (number, member) in self.scratch.memo.members(trial.part).enumerate() {
+            if has_removed
+                && let Some(value) = values.get(number)
+                && self.removed_targets(trial.removable, trial.removed).any(|target| target.takes(value))
+            {
+                continue;
+            }
             let way = self.scratch.memo.way(program, &mut self.scratch.arena, part, member);
             let work = self.scratch.memo.take_work().transformed.min(*allowance);
             *allowance -= work;
@@ -164,6 +216,13 @@ impl Transaction {
         values.clear();
         self.scratch.values = values;
         Some(matched)
+    }
+
+    /// The targets that `ctl` removed from a rule, in the first so many lists.
+    fn removed_targets(&self, rule: Option<usize>, lists: usize) -> impl Iterator<Item = &Target> {
+        let lists = self.scratch.removed_targets.iter().take(lists);
+        let from = move |rules: &[usize]| rule.is_some_and(|rule| rules.binary_search(&rule).is_ok());
+        lists.filter(move |(rules, _)| from(rules)).flat_map(|(_, targets)| targets.iter())
     }
 
     /// The values of a group with their names.

@@ -93,13 +93,22 @@ impl ByteSet {
 
     /// Its bytes in order.
     pub(crate) fn iter(self) -> impl Iterator<Item = u8> {
-        self.0.into_iter().zip([0, 64, 128, 192]).flat_map(|(mut word, first)| {
-            std::iter::from_fn(move || {
-                let bit = u8::try_from(word.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
-                word &= word - 1;
-                Some(first + bit)
-            })
+        (0..=u8::MAX).filter(move |byte| {
+            self.0.get(usize::from(byte >> 6)).is_some_and(|word| word >> (byte & 63) & 1 == 1)
         })
+    }
+
+    /// Calls `each` with its bytes in order; for few bytes of many, faster than [`Self::iter`].
+    #[inline]
+    pub(crate) fn each(&self, mut each: impl FnMut(u8)) {
+        for (first, word) in [0, 64, 128, 192].into_iter().zip(self.0) {
+            let mut left = word;
+            while left != 0 {
+                // Below 64.
+                each(first + left.trailing_zeros() as u8);
+                left &= left - 1;
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use palisade_seclang::{Phase, Transformation, VariableKind};
 
-use super::bytes::{Changes, Kinds, Rows};
+use super::bytes::{Kinds, Rows};
 use super::fold::Folded;
 use super::needs::{ByteSet, Clause, Needs};
 use super::scanner;
@@ -29,8 +29,8 @@ const CHAIN: usize = 64;
 /// The compiled first links.
 #[derive(Debug)]
 pub(crate) struct Program {
-    /// By the index of the rule.
-    plans: Vec<Plan>,
+    /// By the index of the rule, a plan for each link.
+    plans: Vec<Vec<Plan>>,
     pub(super) folded: Folded,
     pub(super) views: Vec<View>,
     pub(super) groups: Vec<Group>,
@@ -38,8 +38,6 @@ pub(crate) struct Program {
     pub(super) chains: Vec<Chain>,
     /// Every transformation of the chains.
     pub(super) kinds: Vec<Transformation>,
-    /// What they need to change something.
-    pub(super) changes: Changes,
     predicates: Vec<Predicate>,
     pub(super) scanners: [Scanner; 2],
     /// The rule set's, for `urlDecodeUni`.
@@ -135,10 +133,18 @@ pub(super) struct Sifted {
 }
 
 /// Needs: the fewest bytes, and the words and bits of clauses in the scanners' results.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 struct Predicate {
     bytes: usize,
     clauses: Vec<(usize, u64)>,
+}
+
+/// The same with the numbers of clauses of a side.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Wanted {
+    side: usize,
+    bytes: usize,
+    clauses: Vec<usize>,
 }
 
 /// What the texts of one side are searched for.
@@ -146,7 +152,7 @@ struct Predicate {
 pub(super) struct Scanner {
     /// The clauses that each literal meets.
     literals: scanner::Scanner,
-    /// The clauses that each byte meets.
+    /// What each byte says.
     rows: Rows,
     /// Clauses.
     bits: usize,
@@ -183,7 +189,7 @@ impl Program {
     pub(super) fn build(rules: &[Rule], phases: &[Vec<usize>; 5], folded: Folded) -> Option<Self> {
         let mut builder = Builder::default();
         let mut plans = Vec::new();
-        plans.resize_with(rules.len(), || Plan::Straightforward);
+        plans.resize_with(rules.len(), Vec::new);
         for (indices, phase) in phases.iter().zip(&folded.phases) {
             for (place, index) in indices.iter().enumerate() {
                 // What does not stay has no literals; if it runs after all, it runs straightforwardly.
@@ -191,11 +197,21 @@ impl Program {
                     && phase.sets(place).is_none()
                     && let (Some(rule), Some(plan)) = (rules.get(*index), plans.get_mut(*index))
                 {
-                    *plan = builder.plan(rule, place, &folded);
+                    *plan = builder.plans(rule, place, &folded);
                 }
             }
         }
         let [requests, responses] = builder.literals;
+        let orders = [requests.order(), responses.order()];
+        let kinds = builder.kinds.items;
+        let predicate = |wanted: &Wanted| {
+            let order = orders.get(wanted.side);
+            let bit = |clause: &usize| order.and_then(|order| order.get(*clause)).copied();
+            let clauses = wanted.clauses.iter().filter_map(bit).map(|bit| (bit / 64, 1 << (bit % 64)));
+            Predicate { bytes: wanted.bytes, clauses: clauses.collect() }
+        };
+        let predicates = builder.predicates.items.iter().map(predicate).collect();
+        let [in_requests, in_responses] = &orders;
         Some(Self {
             plans,
             folded,
@@ -203,10 +219,9 @@ impl Program {
             groups: builder.groups,
             parts: builder.parts.items,
             chains: builder.chains.items,
-            changes: Changes::of(&builder.kinds.items),
-            kinds: builder.kinds.items,
-            predicates: builder.predicates.items,
-            scanners: [requests.build()?, responses.build()?],
+            predicates,
+            scanners: [requests.build(in_requests, &kinds)?, responses.build(in_responses, &kinds)?],
+            kinds,
             unicode_map: None,
         })
     }
@@ -216,8 +231,9 @@ impl Program {
         self.folded.names.clone()
     }
 
-    pub(super) fn plan(&self, rule: usize) -> &Plan {
-        self.plans.get(rule).unwrap_or(&Plan::Straightforward)
+    /// How a link of a rule is judged.
+    pub(super) fn plan(&self, rule: usize, link: usize) -> &Plan {
+        self.plans.get(rule).and_then(|plans| plans.get(link)).unwrap_or(&Plan::Straightforward)
     }
 
     /// Whether texts that this is known of may match.
@@ -239,11 +255,9 @@ impl Program {
         }
     }
 
-    /// Sets the clauses that one of these bytes meets.
-    pub(super) fn mark(&self, side: usize, present: &ByteSet, hits: &mut [u64]) {
-        if let Some(scanner) = self.scanners.get(side) {
-            scanner.rows.mark(present, hits);
-        }
+    /// Sets the clauses that one of these bytes meets. Gives the transformations that may change a text of these bytes.
+    pub(super) fn mark(&self, side: usize, present: &ByteSet, hits: &mut [u64]) -> Kinds {
+        self.scanners.get(side).map_or(Kinds::MAX, |scanner| scanner.rows.mark(present, hits))
     }
 }
 
@@ -261,13 +275,24 @@ struct Builder {
     parts: Interned<Part>,
     chains: Interned<Chain>,
     kinds: Interned<Transformation>,
-    predicates: Interned<Predicate>,
+    predicates: Interned<Wanted>,
     literals: [Literals; 2],
 }
 
 impl Builder {
-    fn plan(&mut self, rule: &Rule, place: usize, folded: &Folded) -> Plan {
-        let Some(link) = rule.links.first() else { return Plan::Straightforward };
+    fn plans(&mut self, rule: &Rule, place: usize, folded: &Folded) -> Vec<Plan> {
+        let mut plans: Vec<Plan> =
+            rule.links.iter().map(|link| self.plan(link, rule.phase, folded)).collect();
+        // Rules are passed over for their first link.
+        if let Some(Plan::View { view, predicate, negated }) = plans.first_mut()
+            && let Some(view) = self.views.get_mut(*view)
+        {
+            view.rules.push(Sifted { place, predicate: *predicate, negated: *negated });
+        }
+        plans
+    }
+
+    fn plan(&mut self, link: &Link, phase: Phase, folded: &Folded) -> Plan {
         let Some(operator) = &link.operator else { return Plan::Straightforward };
         if let Some(plan) = member(link, folded) {
             return plan;
@@ -278,12 +303,8 @@ impl Builder {
         {
             return Plan::Straightforward;
         }
-        let needs = operator.needs().and_then(|needs| self.predicate(needs, side(rule.phase)));
-        let view = self.view(link, rule.phase);
-        if let Some(view) = self.views.get_mut(view) {
-            view.rules.push(Sifted { place, predicate: needs, negated: link.negated });
-        }
-        Plan::View { view, predicate: needs, negated: link.negated }
+        let predicate = operator.needs().and_then(|needs| self.predicate(needs, side(phase)));
+        Plan::View { view: self.view(link, phase), predicate, negated: link.negated }
     }
 
     fn view(&mut self, link: &Link, phase: Phase) -> usize {
@@ -320,14 +341,9 @@ impl Builder {
 
     fn predicate(&mut self, needs: &Needs, side: usize) -> Option<usize> {
         let literals = self.literals.get_mut(side)?;
-        let clauses: Vec<_> = needs
-            .clauses
-            .iter()
-            .filter_map(|clause| literals.place(clause))
-            .map(|bit| (bit / 64, 1 << (bit % 64)))
-            .collect();
-        let predicate = Predicate { bytes: needs.bytes, clauses };
-        (!needs.is_empty()).then(|| self.predicates.place(predicate))
+        let clauses = needs.clauses.iter().filter_map(|clause| literals.place(clause)).collect();
+        let wanted = Wanted { side, bytes: needs.bytes, clauses };
+        (!needs.is_empty()).then(|| self.predicates.place(wanted))
     }
 }
 
@@ -358,10 +374,27 @@ impl Literals {
         Some(bit)
     }
 
+    /// The bit of each clause: first those that single bytes can meet, so that the rows of bytes are short.
+    fn order(&self) -> Vec<usize> {
+        let mut clauses: Vec<usize> = (0..self.bytes.len()).collect();
+        clauses.sort_by_key(|clause| self.bytes.get(*clause) == Some(&ByteSet::NONE));
+        let mut order = vec![0; clauses.len()];
+        for (bit, clause) in clauses.into_iter().enumerate() {
+            if let Some(place) = order.get_mut(clause) {
+                *place = bit;
+            }
+        }
+        order
+    }
+
     /// None if the scanner cannot be built.
-    fn build(self) -> Option<Scanner> {
+    fn build(mut self, order: &[usize], kinds: &[Transformation]) -> Option<Scanner> {
         let bits = self.clauses.len();
-        let rows = Rows::of(&self.bytes);
+        for clause in self.meets.values_mut().flatten() {
+            *clause = *order.get(*clause)?;
+        }
+        let clauses: Vec<(usize, ByteSet)> = order.iter().copied().zip(self.bytes).collect();
+        let rows = Rows::of(&clauses, kinds);
         Some(Scanner { literals: scanner::Scanner::build(&self.meets)?, rows, bits })
     }
 }

@@ -125,10 +125,9 @@ impl Shelf {
             Some(known) => hits.iter_mut().zip(known).for_each(|(hits, known)| *hits = known),
             None => program.scan(side, &bytes, hits),
         }
-        program.mark(side, &present, hits);
+        let may = program.mark(side, &present, hits);
         let length = bytes.len();
         self.bytes += length;
-        let may = program.changes.may(&present);
         self.texts.push(Entry { bytes, may, root, next: TextId::NONE, edge: NO_EDGE });
         if known.is_some() { 0 } else { length as u64 }
     }

@@ -35,7 +35,7 @@ impl Program {
         {
             return Told::Decided;
         }
-        match self.plan(rule) {
+        match self.plan(rule, 0) {
             Plan::Straightforward => Told::Straightforward,
             Plan::Member(_) => Told::Member,
             Plan::View { negated: true, .. } => Told::Negated,
