@@ -27,11 +27,12 @@ use entry::Entry;
 /// Words of the filter: with their 32 bits they fill 32 KiB, which the first cache of today's processors holds.
 const WORDS: usize = 1 << WORD_BITS;
 const WORD_BITS: u32 = 13;
-/// Entries of one word, whose windows are all looked at where the text has one of them. CRS's fullest word has 12: many
-/// of its literals only differ in the byte after a common word.
-const CROWD: usize = 16;
-/// Entries with the same window, of four bytes or of three, which are all compared where a text holds it.
-const SAME: usize = 3;
+/// Entries of one word, whose windows are all looked at where the text has one of them. Many of CRS's literals only
+/// differ in the byte after a common word: a command and each of twelve separators.
+const CROWD: usize = 64;
+/// Entries with the same window, of four bytes or of three, which are all compared where a text holds it. With fewer, some
+/// of CRS's literals find no place, and every text is read twice.
+const SAME: usize = 12;
 /// Marks of pairs, with 0 for none.
 const MARKS: usize = 256;
 /// Literals below which the tables, of 112 KiB, are not worth their memory: the automaton takes all.

@@ -184,7 +184,7 @@ fn few_literals_take_the_automaton_alone() {
 #[test]
 fn what_has_no_place_in_the_tables_is_found_all_the_same() {
     let same = |count: usize| (0..count).map(|more| vec![b'a'; 4 + more]).collect::<Vec<_>>();
-    let crowd = |count: usize| (0..count).map(|last| vec![b'x', b'y', b'z', b'0' + last as u8]).collect();
+    let crowd = |count: usize| (0..count).map(|last| vec![b'x', b'y', b'z', 0x80 + last as u8]).collect();
     let pairs =
         |count: usize| (0..count).map(|pair| vec![b' ' + (pair / 10) as u8, b'0' + (pair % 10) as u8]);
     let long = |len: usize| vec![vec![b'q'; len]];
