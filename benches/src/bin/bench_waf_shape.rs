@@ -2,11 +2,10 @@
 //!
 //! `bench-waf-shape LEVEL SHAPES RUNS [slow]` reads the Core Rule Set of `PALISADE_CRS`; shapes are separated by commas,
 //! and `all` is each of them. Instructions do not depend on what else the machine does, so two revisions are compared by
-//! counting those below `measured`, one dump a shape:
+//! counting those below `measured`:
 //!
 //! ```text
-//!   valgrind --tool=callgrind --toggle-collect='*measured*' --dump-after='*measured*' \
-//!     bench-waf-shape 1 simple_get,form_8_fields 100
+//!   valgrind --tool=callgrind --toggle-collect='*measured*' bench-waf-shape 1 simple_get 100
 //! ```
 //!
 //! The rules that fire are compared first with those the shape must fire.

@@ -64,7 +64,7 @@ fn a_match_shows_its_target_its_bytes_before_and_after_its_score_and_what_admitt
     assert_eq!((&value.original[..], &value.bytes[..]), (&b"1%20UNION%20SELECT"[..], &b"1 union select"[..]));
     assert_eq!(value.transformations, ["urlDecodeUni", "lowercase"]);
     let Admission::Holds(held) = &value.admission else { panic!("{value:?}") };
-    assert!(held.contains(&"literal \"select\"".to_owned()), "{held:?}");
+    assert!(held.contains(&"literal \" select\"".to_owned()), "{held:?}");
     let change = &value.changes[0];
     assert_eq!((change.name.as_str(), change.before.as_deref()), ("score", Some("0")));
     assert_eq!(change.after.as_deref(), Some("5"));
