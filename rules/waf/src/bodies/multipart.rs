@@ -241,7 +241,10 @@ impl Reader {
 
     /// Any other line.
     fn other_line(&mut self, line: &Line<'_>, boundary: &[u8]) -> Result<(), &'static str> {
-        if let Some(rest) = line.text.strip_prefix(b"--") {
+        // A file's bytes may be anything, and those of a long form are not read.
+        let in_file =
+            matches!(&self.state, State::Data { disposition, .. } if disposition.filename.is_some());
+        if let Some(rest) = line.text.strip_prefix(b"--").filter(|_| !in_file) {
             let bare = rest.trim_ascii_start();
             if bare.len() < rest.len() && bare.starts_with(boundary) {
                 return Err("white space stands in a boundary");

@@ -217,6 +217,16 @@ fn a_boundary_in_quotes_is_refused_where_quotes_were_declared() {
 }
 
 #[test]
+fn white_space_in_a_boundary_ends_the_reading_but_in_a_file() {
+    let error = |file: &str| {
+        let part = format!("--B\r\nContent-Disposition: form-data; name=a{file}\r\n\r\n-- B\r\n--B--\r\n");
+        read(part.as_bytes()).error
+    };
+    assert_eq!(error(""), Some("white space stands in a boundary"));
+    assert_eq!(error("; filename=f"), None, "a file may hold anything");
+}
+
+#[test]
 fn a_boundary_that_readers_could_disagree_about_is_refused() {
     let long = format!("multipart/form-data; boundary={}", "b".repeat(71));
     for content_type in [
