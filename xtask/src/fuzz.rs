@@ -63,7 +63,12 @@ fn build(folder: &Path, target: Option<&str>) -> Result<()> {
     Ok(())
 }
 
+/// Seconds of a smoke, at most: it makes the same inputs each time, so that a build does not fail by chance.
+const SMOKE_SECONDS: u64 = 5;
+
 fn fuzz(folder: &Path, name: &str, seconds: u64) -> Result<()> {
+    // 0 is a seed of the fuzzer's own choice.
+    let seed = if seconds <= SMOKE_SECONDS { "-seed=1" } else { "-seed=0" };
     let corpus: PathBuf = folder.join("target/corpus").join(name);
     std::fs::create_dir_all(&corpus).with_context(|| format!("making {}", corpus.display()))?;
     let findings = folder.join("target/findings");
@@ -72,7 +77,7 @@ fn fuzz(folder: &Path, name: &str, seconds: u64) -> Result<()> {
     let status = Command::new(folder.join("target").join(TRIPLE).join("release").join(name))
         .current_dir(folder)
         .arg(format!("-max_total_time={seconds}"))
-        .args([LONGEST_INPUT, HANG, "-print_final_stats=1"])
+        .args([LONGEST_INPUT, HANG, "-print_final_stats=1", seed])
         .arg(format!("-artifact_prefix={}/{name}-", findings.display()))
         .arg(&corpus)
         .arg(folder.join("seeds").join(name))
