@@ -3,7 +3,7 @@
 //! ```text
 //!   compile:  rules    -> Folded (set-up done, gates as jumps)                            fold
 //!             operator -> Needs (literals and bytes of which a match must hold some)      literals, needs
-//!             rules    -> Program (views, transformation trie, one scanner a side)        program, scanner
+//!             rules    -> Program (views, their parts, chains, one scanner a side)        program, scanner
 //!   run:      the rules that stay, in order                                               run
 //!             Texts (each scanned once, transformed once by each transformation)           texts
 //!             Memo (what the texts of each part of a view hold together)                  memo
@@ -14,7 +14,7 @@
 //!
 //! Promises: the same matches, order, captures and interruption as the straightforward evaluation, for no more work units;
 //! that stays as the truth that this is tested against. What the fast path is unsure of takes the straightforward way.
-//! Memory is bounded: see [`texts`]. Does not judge chain links after the first, nor variables that rules can change,
+//! Memory is bounded: see [`texts`]. Does not judge variables that rules can change,
 //! `TX` by name aside.
 
 mod bits;

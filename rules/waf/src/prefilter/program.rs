@@ -1,4 +1,4 @@
-//! What the rules' first links are compiled to: which values they look at, through which transformations, and what a
+//! What the links of rules are compiled to: which values they look at, through which transformations, and what a
 //! text must hold so that they can match.
 //!
 //! Immutable and shared like the engine. Equal target lists, chains and needs are one. The literals of requests and of
@@ -23,10 +23,10 @@ use crate::values::{Selector, Target};
 /// Literals of one scanner; what does not fit any more is always tried. CRS's two have some 9,000 and 4,000.
 const LITERALS: usize = 64 * 1024;
 
-/// Transformations of one chain; CRS's longest has 8. The trie is climbed by recursion.
+/// Transformations of one chain; CRS's longest has 8. A longer one is evaluated straightforwardly.
 const CHAIN: usize = 64;
 
-/// The compiled first links.
+/// The compiled links.
 #[derive(Debug)]
 pub(crate) struct Program {
     /// By the index of the rule, a plan for each link.
@@ -44,7 +44,7 @@ pub(crate) struct Program {
     pub(super) unicode_map: Option<Arc<UnicodeMap>>,
 }
 
-/// How a rule's first link is judged.
+/// How a link is judged.
 #[derive(Debug)]
 pub(super) enum Plan {
     /// As written.
