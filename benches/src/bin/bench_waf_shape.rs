@@ -1,14 +1,14 @@
 //! One shape judged so many times by our engine alone: what a profiler is run on.
 //!
 //! `bench-waf-shape LEVEL SHAPES RUNS [slow]` reads the Core Rule Set of `PALISADE_CRS`; shapes are separated by commas,
-//! and `all` is each of them. Instructions do not depend on what else the machine does, so two revisions are compared by
+//! and `all` is each of them; a recipe (`form*900 "'"`) is built at 128 KiB. Instructions do not depend on what else the machine does, so two revisions are compared by
 //! counting those below `measured`:
 //!
 //! ```text
 //!   valgrind --tool=callgrind --toggle-collect='*measured*' bench-waf-shape 1 simple_get 100
 //! ```
 //!
-//! The rules that fire are compared first with those the shape must fire.
+//! The rules that fire are compared first with those the shape must fire; those that a recipe fires are printed.
 
 #![allow(clippy::print_stdout)]
 
@@ -19,12 +19,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use palisade_benches::requests::{self, Judge, Shape, expected};
+use palisade_benches::recipes::Recipe;
+use palisade_benches::requests::{self, Judge, expected};
 use palisade_benches::waf::{Exchange, policy, rule_set};
 use palisade_waf::Engine;
 
 /// Judgements before those that count: what a thread keeps is made by then.
 const WARM_UP: usize = 3;
+
+/// Bytes of a recipe's request.
+const RECIPE_BYTES: usize = 127 * 1024;
 
 /// Files of the Core Rule Set as it is unpacked.
 const FILES: [&str; 2] = ["crs-setup.conf.example", "rules/*.conf"];
@@ -44,27 +48,34 @@ fn main() -> Result<()> {
     let engine = if slow { Engine::compile_slow(&set, &policy) } else { Engine::compile(&set, &policy) };
     let engine = Arc::new(engine?);
     let one = |name| requests::shape(name).with_context(|| format!("no shape is called {name}"));
+    if let Ok(recipe) = Recipe::parse(names) {
+        let exchange = Exchange::of(&recipe.build(RECIPE_BYTES))?;
+        println!("{names} fires {:?}", exchange.outcome(&engine).fired);
+        let best = bench(&engine, &exchange, runs)?;
+        println!("{names} at level {level}: {} ns", best.as_nanos());
+        return Ok(());
+    }
     let shapes = match *names {
         "all" => requests::shapes(),
         names => names.split(',').map(one).collect::<Result<_>>()?,
     };
     for shape in shapes {
-        let best = bench(&engine, &shape, level, runs)?;
+        let exchange = Exchange::of(&shape)?;
+        let fired = BTreeSet::from_iter(exchange.outcome(&engine).fired);
+        let wanted = BTreeSet::from_iter(expected(shape.name, level, Judge::Palisade));
+        ensure!(fired == wanted, "{} at level {level} must fire {wanted:?}, and fired {fired:?}", shape.name);
+        let best = bench(&engine, &exchange, runs)?;
         println!("{} at level {level}: {} ns", shape.name, best.as_nanos());
     }
     Ok(())
 }
 
 /// The least time of one judgement. Not the processor's clock of the other benches: its reading fails under valgrind.
-fn bench(engine: &Arc<Engine>, shape: &Shape, level: u8, runs: usize) -> Result<Duration> {
-    let exchange = Exchange::of(shape)?;
-    let fired = BTreeSet::from_iter(exchange.outcome(engine).fired);
-    let wanted = BTreeSet::from_iter(expected(shape.name, level, Judge::Palisade));
-    ensure!(fired == wanted, "{} at level {level} must fire {wanted:?}, and fired {fired:?}", shape.name);
+fn bench(engine: &Arc<Engine>, exchange: &Exchange, runs: usize) -> Result<Duration> {
     for _ in 0..WARM_UP {
         black_box(exchange.judge(engine));
     }
-    measured(engine, &exchange, runs).context("RUNS is at least 1")
+    measured(engine, exchange, runs).context("RUNS is at least 1")
 }
 
 /// What a profiler collects.

@@ -28,6 +28,10 @@ pub struct Measured {
 }
 
 impl Measured {
+    fn least(self, other: Self) -> Self {
+        if other.ns < self.ns { other } else { self }
+    }
+
     /// What one unit takes.
     pub fn ns_per_unit(&self) -> f64 {
         self.ns / self.units.max(1) as f64
@@ -67,6 +71,9 @@ fn measure(engine: &Arc<Engine>, exchange: &Exchange, times: u32) -> Measured {
     Measured { ns, units }
 }
 
+/// How long one recipe is judged for, but at least three times and at most two hundred.
+const TURNS_NS: f64 = 100e6;
+
 /// Bytes of the two sizes that are compared.
 const HALF: usize = 64 * 1024;
 const WHOLE: usize = 128 * 1024 - 1024;
@@ -84,13 +91,17 @@ impl Worst {
     /// Measures a recipe.
     pub fn measure(engines: &Engines, recipe: &Recipe) -> Result<Self> {
         let (half, whole) = (Exchange::of(&recipe.build(HALF))?, Exchange::of(&recipe.build(WHOLE))?);
-        Ok(Self {
-            recipe: recipe.clone(),
-            bytes: [half.bytes().len(), whole.bytes().len()],
-            half: engines.fast(&half, 3),
-            fast: engines.fast(&whole, 3),
-            slow: engines.slow(&whole, 3),
-        })
+        let (mut smaller, mut fast) = (engines.fast(&half, 1), engines.fast(&whole, 1));
+        let mut slow = engines.slow(&whole, 1);
+        // In turns, so that what else the machine does falls on all of them.
+        let turns = (TURNS_NS / fast.ns.max(1.0)).clamp(2.0, 200.0) as u32;
+        for _ in 0..turns {
+            smaller = smaller.least(engines.fast(&half, 1));
+            fast = fast.least(engines.fast(&whole, 1));
+            slow = slow.least(engines.slow(&whole, 1));
+        }
+        let bytes = [half.bytes().len(), whole.bytes().len()];
+        Ok(Self { recipe: recipe.clone(), bytes, half: smaller, fast, slow })
     }
 
     /// Nanoseconds a byte.

@@ -71,7 +71,7 @@ struct Sum {
 impl Memo {
     /// A phase begins: rules have not run yet, but what came in may have changed.
     pub(crate) fn begin(&mut self, phase: Phase) {
-        self.texts.turn_to(side(phase));
+        self.texts.turn_to(side(phase), phase == Phase::RequestHeaders);
         self.forget_parts();
     }
 
@@ -266,12 +266,13 @@ impl Memo {
         for member in members {
             let text = *self.members.get(member)?;
             if self.is_unchanged(program, part, text) {
-                self.add(program, &mut sum, &Text::Known(text));
+                self.add(program, &mut sum, &Text::Known(text), false);
                 sum.transformed += (self.texts.bytes(text).len() * chain.steps.len()) as u64;
                 continue;
             }
             sum.transformed += self.texts.follow(program, arena, (text, part), true, &mut way);
-            way.iter().for_each(|text| self.add(program, &mut sum, text));
+            let is_unread = self.texts.is_unread(text);
+            way.iter().for_each(|text| self.add(program, &mut sum, text, is_unread));
         }
         self.way = way;
         Some(sum)
@@ -284,7 +285,8 @@ impl Memo {
         Sum { members, texts: 0, longest: 0, total: 0, may: 0, transformed: 0, hits }
     }
 
-    fn add(&mut self, program: &Program, sum: &mut Sum, text: &Text) {
+    /// Adds a text to a sum; what is not kept of an unread text is not scanned.
+    fn add(&mut self, program: &Program, sum: &mut Sum, text: &Text, is_unread: bool) {
         let Some(together) = self.hits.get_mut(sum.hits.clone()) else { return };
         let bytes = match text {
             Text::Known(text) => {
@@ -294,7 +296,11 @@ impl Memo {
                 bytes
             }
             Text::Loose(bytes) => {
-                self.texts.scan(program, bytes, together);
+                if is_unread {
+                    together.fill(u64::MAX);
+                } else {
+                    self.texts.scan(program, bytes, together);
+                }
                 bytes.len()
             }
         };
@@ -322,7 +328,7 @@ impl Memo {
         let mut sum = self.nothing(program, from..self.members.len());
         for member in sum.members.clone() {
             let text = *self.members.get(member)?;
-            self.add(program, &mut sum, &Text::Known(text));
+            self.add(program, &mut sum, &Text::Known(text), false);
         }
         self.sums.push(sum);
         let place = self.sums.len() - 1;

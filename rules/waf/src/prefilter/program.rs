@@ -164,9 +164,9 @@ impl Scanner {
         self.bits.div_ceil(64)
     }
 
-    /// Sets the bits of the clauses whose literals are in a text.
-    pub(super) fn scan(&self, text: &[u8], hits: &mut [u64]) {
-        self.literals.scan(text, hits);
+    /// Sets the bits of the clauses whose literals are in a text, or all, and gives false, if that would take too long.
+    pub(super) fn scan(&self, text: &[u8], hits: &mut [u64]) -> bool {
+        self.literals.scan(text, hits)
     }
 }
 
@@ -248,11 +248,9 @@ impl Program {
         self.scanners.get(side).map_or(0, Scanner::words)
     }
 
-    /// Sets the clauses whose literals are in a text.
-    pub(super) fn scan(&self, side: usize, text: &[u8], hits: &mut [u64]) {
-        if let Some(scanner) = self.scanners.get(side) {
-            scanner.scan(text, hits);
-        }
+    /// Sets the clauses whose literals are in a text, or all, and gives false, if that would take too long.
+    pub(super) fn scan(&self, side: usize, text: &[u8], hits: &mut [u64]) -> bool {
+        self.scanners.get(side).is_none_or(|scanner| scanner.scan(text, hits))
     }
 
     /// Sets the clauses that one of these bytes meets. Gives the transformations that may change a text of these bytes.

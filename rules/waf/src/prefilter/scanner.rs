@@ -8,9 +8,9 @@
 //! ```
 //!
 //! The filter's word is found by the first three bytes of a window, its bit by the fourth, so that a literal of three
-//! bytes fills a word. Promises: exactly the literals that are there, and at each byte at most [`CROWD`] numbers and twice
-//! [`SAME`] literals to compare, whoever wrote the text. In a long text a literal that has nothing left to say is no
-//! longer looked for.
+//! bytes fills a word. Promises: exactly the literals that are there, or all of them of a text that would take longer than
+//! [`LOOKS`] allows; at each byte at most [`CROWD`] numbers and twice [`SAME`] literals to compare, whoever wrote the text.
+//! In a long text a literal that has nothing left to say is no longer looked for.
 
 mod automaton;
 mod build;
@@ -33,6 +33,12 @@ const CROWD: usize = 64;
 /// Entries with the same window, of four bytes or of three, which are all compared where a text holds it. With fewer, some
 /// of CRS's literals find no place, and every text is read twice.
 const SAME: usize = 12;
+/// Entries that are looked at for each byte of a text, on the whole, before the text is taken to hold everything. What
+/// people and programs send takes up to one a byte at level 4, plain attacks too; bytes that are chosen for it take up to
+/// [`CROWD`], which costs more than the rules that may be passed over save.
+const LOOKS: usize = 3;
+/// Entries that are looked at in any text, since short ones vary.
+const FIRST_LOOKS: usize = 16;
 /// Marks of pairs, with 0 for none.
 const MARKS: usize = 256;
 /// Literals below which the tables, of 112 KiB, are not worth their memory: the automaton takes all.
@@ -68,14 +74,22 @@ impl Scanner {
         Some(Self { tables: Some(builder.finish()?), rest: Automaton::of(ordered)? })
     }
 
-    /// Sets the bits of every literal that is in a text.
-    pub(super) fn scan(&self, text: &[u8], hits: &mut [u64]) {
-        if let Some(tables) = &self.tables {
-            tables.scan(text, hits);
+    /// Sets the bits of every literal that is in a text. If that would take too long, sets all bits and gives false.
+    pub(super) fn scan(&self, text: &[u8], hits: &mut [u64]) -> bool {
+        self.scan_within(text, hits, Patience::of(text))
+    }
+
+    fn scan_within(&self, text: &[u8], hits: &mut [u64], patience: Patience) -> bool {
+        if let Some(tables) = &self.tables
+            && tables.scan(text, hits, patience).is_none()
+        {
+            hits.fill(u64::MAX);
+            return false;
         }
         if let Some(rest) = &self.rest {
             rest.scan(text, hits);
         }
+        true
     }
 }
 
@@ -93,6 +107,25 @@ struct Tables {
     entries: Vec<Entry>,
     /// Lists of bits, one after the other.
     bits: Vec<u32>,
+}
+
+/// How many entries may still be looked at in a text.
+struct Patience(usize);
+
+impl Patience {
+    fn of(text: &[u8]) -> Self {
+        Self(FIRST_LOOKS.saturating_add(text.len().saturating_mul(LOOKS)))
+    }
+
+    #[inline]
+    fn spend(&mut self, looks: usize) {
+        self.0 = self.0.saturating_sub(looks);
+    }
+
+    #[inline]
+    fn is_left(&self) -> Option<()> {
+        (self.0 > 0).then_some(())
+    }
 }
 
 /// A list of bits.
@@ -129,50 +162,66 @@ fn set(bits: &[u32], hits: &mut [u64]) {
 }
 
 impl Tables {
-    fn scan(&self, text: &[u8], hits: &mut [u64]) {
+    /// None if it would take too long; what was found until then is set.
+    fn scan(&self, text: &[u8], hits: &mut [u64], mut patience: Patience) -> Option<()> {
         let mut seen = [0; MARKS];
         let from = if text.len() < LONG {
-            self.scan_blocks(text, &mut seen, hits)
+            self.scan_blocks(text, &mut seen, hits, &mut patience)?
         } else {
-            self.scan_long(text, &mut seen, hits)
+            self.scan_long(text, &mut seen, hits, &mut patience)?
         };
         self.scan_rest(text, from, &mut seen, hits);
         self.settle(&seen, hits);
+        Some(())
     }
 
-    /// Scans all whole blocks. Gives where the rest begins.
-    fn scan_blocks(&self, text: &[u8], seen: &mut Marks, hits: &mut [u64]) -> usize {
+    /// Scans all whole blocks. Gives where the rest begins; none if it would take too long.
+    fn scan_blocks(
+        &self,
+        text: &[u8],
+        seen: &mut Marks,
+        hits: &mut [u64],
+        patience: &mut Patience,
+    ) -> Option<usize> {
         let mut from = 0;
         while let Some(block) = text.get(from..).and_then(|rest| rest.first_chunk()) {
             let mut passed = self.sieve(&self.filter, seen, block);
             while let Some(at) = first(&mut passed) {
                 if let Some(window) = window(text, from + at) {
-                    self.compare(text, from + at, window | FOLD, hits);
+                    patience.spend(self.compare(text, from + at, window | FOLD, hits));
                 }
             }
+            patience.is_left()?;
             from += BLOCK;
         }
-        from
+        Some(from)
     }
 
     /// The same with a filter that closes for what is known.
     #[inline(never)]
-    fn scan_long(&self, text: &[u8], seen: &mut Marks, hits: &mut [u64]) -> usize {
+    fn scan_long(
+        &self,
+        text: &[u8],
+        seen: &mut Marks,
+        hits: &mut [u64],
+        patience: &mut Patience,
+    ) -> Option<usize> {
         let mut filter = *self.filter;
         let mut from = 0;
         while let Some(block) = text.get(from..).and_then(|rest| rest.first_chunk()) {
             let mut passed = self.sieve(&filter, seen, block);
             while let Some(at) = first(&mut passed) {
                 if let Some(window) = window(text, from + at)
-                    && let Some(left) = self.compare_unknown(text, from + at, window | FOLD, hits)
+                    && let Some(left) = self.compare_unknown(text, from + at, window | FOLD, hits, patience)
                     && let Some(word) = filter.get_mut(word(window | FOLD))
                 {
                     *word &= left;
                 }
             }
+            patience.is_left()?;
             from += BLOCK;
         }
-        from
+        Some(from)
     }
 
     /// The windows of a block that pass, the first one on top.
@@ -252,20 +301,30 @@ impl Tables {
         self.bits.get(from..from + meets.count as usize).unwrap_or_default()
     }
 
-    /// Compares the entries of a folded window with the text around it.
+    /// Compares the entries of a folded window with the text around it. Gives how many were looked at.
     #[inline]
-    fn compare(&self, text: &[u8], at: usize, window: u32, hits: &mut [u64]) {
-        for entry in self.entries(window) {
+    fn compare(&self, text: &[u8], at: usize, window: u32, hits: &mut [u64]) -> usize {
+        let entries = self.entries(window);
+        for entry in entries {
             if entry.has(window) && entry.is_in(text, at) {
                 set(self.bits(entry.meets), hits);
             }
         }
+        entries.len()
     }
 
     /// The same for entries that have something to say. Gives what is left of the word if this window has nothing left.
     #[inline]
-    fn compare_unknown(&self, text: &[u8], at: usize, window: u32, hits: &mut [u64]) -> Option<u32> {
+    fn compare_unknown(
+        &self,
+        text: &[u8],
+        at: usize,
+        window: u32,
+        hits: &mut [u64],
+        patience: &mut Patience,
+    ) -> Option<u32> {
         let entries = self.entries(window);
+        patience.spend(entries.len());
         let (mut known, mut unknown) = (false, false);
         for entry in entries {
             if entry.has(window) {

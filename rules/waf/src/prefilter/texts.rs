@@ -23,6 +23,9 @@ pub(crate) const TEXTS_BYTES: usize = 208 * 1024;
 pub(crate) const CAME: usize = 4 * 1024;
 /// Bytes of what transformations made that are kept, however many texts came in.
 const MADE_BYTES: usize = 48 * 1024;
+/// Bytes of a text that the first phase does not scan: its few rules cost less than the scan would, where a request ends
+/// with them or for what its body is.
+const LATER: usize = 2 * 1024;
 /// Bytes that a text takes beside its own, with its hits and its edges, roughly.
 const TEXT_BYTES: usize = 96;
 
@@ -49,6 +52,8 @@ pub(super) enum Text {
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     side: usize,
+    /// Whether the first phase runs.
+    is_first: bool,
     came: Shelf,
     made: Shelf,
     places: Places,
@@ -82,6 +87,7 @@ struct Entry {
     bytes: Bytes,
     /// The transformations that may change it.
     may: Kinds,
+    scan: Scan,
     /// The text that came in from which it was made; itself.
     root: TextId,
     /// The next text of the same root.
@@ -103,7 +109,25 @@ struct Edge {
 
 /// Words of hits that are copied from a text with the same letters; where there are more it is scanned again.
 const HITS: usize = 32;
-type Hits = Option<[u64; HITS]>;
+
+/// How a text's hits were found. But for the first, it is taken to hold everything, and so is what is made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scan {
+    Done,
+    /// It would take too long.
+    Dense,
+    /// It is long, and there may be no second phase.
+    Later,
+}
+
+/// What is known of a text before it is scanned.
+enum Known {
+    Nothing,
+    /// The hits of a text with the same letters.
+    Hits([u64; HITS]),
+    /// It is not scanned.
+    Unread(Scan),
+}
 
 /// No edge has this place.
 const NO_EDGE: u32 = u32::MAX;
@@ -115,21 +139,41 @@ impl Shelf {
         self.bytes = 0;
     }
 
-    /// Keeps and scans a text; with the literals of another one, it is not scanned. Gives the bytes that were scanned.
-    fn keep(&mut self, (program, side): (&Program, usize), bytes: Bytes, root: TextId, known: Hits) -> u64 {
+    /// Keeps a text and scans it if it has to be. Gives the bytes that were scanned.
+    fn keep(&mut self, (program, side): (&Program, usize), bytes: Bytes, root: TextId, known: Known) -> u64 {
         let from = self.hits.len();
         self.hits.resize(from + program.words(side), 0);
         let present = ByteSet::of(&bytes);
         let hits = self.hits.get_mut(from..).unwrap_or_default();
-        match known {
-            Some(known) => hits.iter_mut().zip(known).for_each(|(hits, known)| *hits = known),
-            None => program.scan(side, &bytes, hits),
-        }
-        let may = program.mark(side, &present, hits);
         let length = bytes.len();
+        let (scan, scanned) = match known {
+            Known::Nothing => (scanned(program, side, &bytes, hits), length),
+            Known::Hits(known) => {
+                hits.iter_mut().zip(known).for_each(|(hits, known)| *hits = known);
+                (Scan::Done, 0)
+            }
+            Known::Unread(scan) => {
+                hits.fill(u64::MAX);
+                (scan, 0)
+            }
+        };
+        let may = program.mark(side, &present, hits);
         self.bytes += length;
-        self.texts.push(Entry { bytes, may, root, next: TextId::NONE, edge: NO_EDGE });
-        if known.is_some() { 0 } else { length as u64 }
+        self.texts.push(Entry { bytes, may, scan, root, next: TextId::NONE, edge: NO_EDGE });
+        scanned as u64
+    }
+
+    /// Scans a text that was left for later. Gives the bytes that were scanned.
+    fn make_up(&mut self, (program, side): (&Program, usize), place: u32) -> u64 {
+        let (place, words) = (place as usize, program.words(side));
+        let Some(entry) = self.texts.get_mut(place).filter(|entry| entry.scan == Scan::Later) else {
+            return 0;
+        };
+        let hits = self.hits.get_mut(place * words..(place + 1) * words).unwrap_or_default();
+        hits.fill(0);
+        entry.scan = scanned(program, side, &entry.bytes, hits);
+        program.mark(side, &ByteSet::of(&entry.bytes), hits);
+        entry.bytes.len() as u64
     }
 
     /// Bytes that its texts count for.
@@ -143,12 +187,17 @@ impl Shelf {
 }
 
 impl Texts {
-    /// Goes over to another side: what is known of the one before is forgotten.
-    pub(super) fn turn_to(&mut self, side: usize) {
+    /// Goes over to another phase: what is known of another side is forgotten.
+    pub(super) fn turn_to(&mut self, side: usize, is_first: bool) {
         if side != self.side {
             self.clear();
             self.side = side;
         }
+        if self.is_first && !is_first && self.came.texts.iter().any(|text| text.scan == Scan::Later) {
+            // What was made of them is as unread as they are.
+            self.forget_made();
+        }
+        self.is_first = is_first;
     }
 
     /// Forgets everything and keeps the room.
@@ -225,23 +274,33 @@ impl Texts {
             })
         };
         if let Some(known) = self.places.find(bytes, is_it) {
+            if !self.is_first {
+                self.work.scanned += self.came.make_up((program, self.side), known);
+            }
             return Some(TextId(known));
         }
         let place = u32::try_from(texts.len()).ok().filter(|_| texts.len() < CAME)?;
         self.places.insert(bytes, place);
+        let waits = self.is_first && bytes.len() > LATER;
+        let known = if waits { Known::Unread(Scan::Later) } else { Known::Nothing };
         // The text holds the bytes in their place.
-        self.work.scanned += self.came.keep((program, self.side), bytes.clone(), TextId(place), None);
+        self.work.scanned += self.came.keep((program, self.side), bytes.clone(), TextId(place), known);
         Some(TextId(place))
     }
 
-    /// The hits of a text, to be copied.
-    fn hits(&self, program: &Program, text: TextId) -> Hits {
+    /// The hits of a text, to be copied; nothing if there are too many.
+    fn known(&self, program: &Program, text: TextId) -> Known {
         let words = program.words(self.side);
         let (shelf, place) = self.shelf(text);
         let mut copy = [0; HITS];
         let hits = shelf.hits.get(place * words..(place + 1) * words).unwrap_or_default();
         copy.iter_mut().zip(hits).for_each(|(copy, hits)| *copy = *hits);
-        (words <= HITS).then_some(copy)
+        if words <= HITS { Known::Hits(copy) } else { Known::Nothing }
+    }
+
+    /// Whether a text, and what is made of it, is taken to hold everything.
+    pub(super) fn is_unread(&self, text: TextId) -> bool {
+        self.entry(text).is_some_and(|text| text.scan != Scan::Done)
     }
 
     /// Scans a text that is not kept.
@@ -370,7 +429,11 @@ impl Texts {
             return None;
         }
         let place = TextId(u32::try_from(self.made.texts.len()).ok()? | TextId::MADE);
-        let known = alike.and_then(|alike| self.hits(program, alike));
+        let known = match alike {
+            _ if self.is_unread(of) => Known::Unread(Scan::Dense),
+            Some(alike) => self.known(program, alike),
+            None => Known::Nothing,
+        };
         self.work.scanned += self.made.keep((program, self.side), bytes.clone(), root, known);
         self.entry_mut(at)?.next = place;
         Some(place)
@@ -389,6 +452,11 @@ impl Texts {
             (text.next, text.edge) = (TextId::NONE, NO_EDGE);
         }
     }
+}
+
+/// Scans a text.
+fn scanned(program: &Program, side: usize, bytes: &[u8], hits: &mut [u64]) -> Scan {
+    if program.scan(side, bytes, hits) { Scan::Done } else { Scan::Dense }
 }
 
 /// What a transformation makes of a text; none if it changes nothing.
@@ -452,5 +520,35 @@ mod tests {
         assert_ne!(texts.made(&program, text, &Bytes::from_static(b"b")), lower);
         texts.forget_made();
         assert_eq!(texts.made(&program, text, &Bytes::from_static(b"b")), lower, "the room is free again");
+    }
+    #[test]
+    fn long_texts_are_read_in_the_second_phase() {
+        let program = program();
+        let is_read = |bytes: usize, phases: &[bool]| {
+            let (mut texts, text) = (Texts::default(), Bytes::from(vec![b'y'; bytes]));
+            let mut last = None;
+            for is_first in phases {
+                texts.turn_to(0, *is_first);
+                last = texts.came(&program, &text);
+            }
+            !texts.is_unread(last.unwrap())
+        };
+        assert!(is_read(LATER - 1, &[true]), "one under");
+        assert!(is_read(LATER, &[true]), "at the limit");
+        assert!(!is_read(LATER + 1, &[true]), "one over");
+        assert!(is_read(LATER + 1, &[true, false]), "when the body is known");
+        assert!(is_read(LATER + 1, &[false]));
+    }
+
+    #[test]
+    fn what_is_made_of_an_unread_text_is_forgotten_when_it_is_read() {
+        let program = program();
+        let mut texts = Texts::default();
+        texts.turn_to(0, true);
+        let text = texts.came(&program, &Bytes::from(vec![b'Y'; LATER + 1])).unwrap();
+        let made = texts.made(&program, text, &Bytes::from_static(b"y")).unwrap();
+        assert!(texts.is_unread(made));
+        texts.turn_to(0, false);
+        assert!(texts.entry(made).is_none());
     }
 }

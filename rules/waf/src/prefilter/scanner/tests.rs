@@ -45,9 +45,10 @@ impl Truth {
     }
 }
 
+/// What the scanner finds, however long it takes.
 fn scan(scanner: &Scanner, text: &[u8]) -> Vec<u64> {
     let mut hits = vec![0; HITS];
-    scanner.scan(text, &mut hits);
+    assert!(scanner.scan_within(text, &mut hits, Patience(usize::MAX)));
     hits
 }
 
@@ -241,8 +242,51 @@ fn no_text_makes_it_compare_more_than_it_says() {
 fn counted(tables: &Tables, text: &[u8]) -> (usize, usize) {
     COMPARISONS.set(0);
     WINDOWS.set(0);
-    tables.scan(text, &mut [0; HITS]);
+    tables.scan(text, &mut [0; HITS], Patience(usize::MAX)).unwrap();
     (WINDOWS.get(), COMPARISONS.get())
+}
+
+#[test]
+fn a_text_that_would_take_too_long_is_taken_to_hold_everything() {
+    // Every window of the first part of the text has these entries, which are never in it. The rarest window is the first.
+    let list: Vec<Vec<u8>> = (0..8_u8).map(|last| vec![1, 1, 1, 1, b'a' + last]).collect();
+    let list: Vec<&[u8]> = list.iter().map(Vec::as_slice).collect();
+    let literals = with_many(&list);
+    let scanner = Scanner::build(&literals).unwrap();
+    for bytes in [BLOCK * 8, LONG, LONG * 4] {
+        // So many blocks are full of windows that the looks come to this many.
+        let at = |looks: usize| {
+            let mut text = vec![b' '; bytes];
+            text.iter_mut().take(looks / list.len() + 3).for_each(|byte| *byte = 1);
+            let mut hits = vec![0; HITS];
+            (scanner.scan(&text, &mut hits), hits, Truth::of(&literals).scan(&text))
+        };
+        let most = (FIRST_LOOKS + LOOKS * bytes) / list.len() * list.len();
+        let (whole, hits, truth) = at(most - list.len());
+        assert!(whole, "under");
+        assert_eq!(hits, truth);
+        let (whole, hits, _) = at(most);
+        assert!(!whole, "at the limit nothing is left");
+        assert_eq!(hits, vec![u64::MAX; HITS]);
+        assert!(!at(most + list.len()).0, "over");
+    }
+}
+
+#[test]
+fn no_text_is_looked_at_for_longer_than_it_says() {
+    for literals in std::iter::once(with_many(&[b"aaaa0", b"aaaa1"])).chain(core_rules()) {
+        let scanner = Scanner::build(&literals).unwrap();
+        for entry in &scanner.tables.as_ref().unwrap().entries {
+            for bytes in [BLOCK, 256, 2 * LONG] {
+                let window = entry.window().to_le_bytes();
+                let text: Vec<u8> = window.iter().copied().cycle().take(bytes).collect();
+                WINDOWS.set(0);
+                scanner.scan(&text, &mut [0; HITS]);
+                let most = FIRST_LOOKS + LOOKS * bytes + 2 * BLOCK * CROWD;
+                assert!(WINDOWS.get() <= most, "{window:?}: {} of {most}", WINDOWS.get());
+            }
+        }
+    }
 }
 
 #[test]
@@ -327,16 +371,21 @@ fn the_core_rules_literals_are_found_in_their_own_tests_and_have_a_place_each() 
     assert!(literals.len() > 6000, "{}", literals.len());
     let (scanner, truth) = (Scanner::build(&literals).unwrap(), Truth::of(&literals));
     assert!(scanner.rest.is_none());
-    let (mut lines, mut found) = (0, 0);
+    let (mut lines, mut found, mut dense) = (0, 0, 0);
     for path in files(&directory, ".yaml").into_iter().chain(files(&directory, ".data")) {
         let text = std::fs::read(&path).unwrap();
         for part in text.split(|byte| *byte == b'\n').chain([text.as_slice()]) {
             let hits = scan(&scanner, part);
             assert_eq!(hits, truth.scan(part), "{}: {}", path.display(), String::from_utf8_lossy(part));
             lines += 1;
+            dense += usize::from(!scanner.scan(part, &mut [0; HITS]));
             found += hits.iter().map(|word| word.count_ones() as usize).sum::<usize>();
         }
     }
-    println!("{} literals, {lines} texts, {found} clauses met", literals.len());
+    println!(
+        "{} literals, {lines} texts, {found} clauses met, {dense} taken to hold everything",
+        literals.len()
+    );
+    assert!(dense * 100 < lines, "{dense} of {lines} texts took too long");
     assert!(lines > 10_000 && found > lines, "{lines} {found}");
 }
