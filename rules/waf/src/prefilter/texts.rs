@@ -120,14 +120,8 @@ enum Scan {
     Later,
 }
 
-/// What is known of a text before it is scanned.
-enum Known {
-    Nothing,
-    /// The hits of a text with the same letters.
-    Hits([u64; HITS]),
-    /// It is not scanned.
-    Unread(Scan),
-}
+/// The hits of a text with the same letters.
+type Hits = Option<[u64; HITS]>;
 
 /// No edge has this place.
 const NO_EDGE: u32 = u32::MAX;
@@ -139,23 +133,29 @@ impl Shelf {
         self.bytes = 0;
     }
 
-    /// Keeps a text and scans it if it has to be. Gives the bytes that were scanned.
-    fn keep(&mut self, (program, side): (&Program, usize), bytes: Bytes, root: TextId, known: Known) -> u64 {
+    /// Keeps a text and scans it, unless its hits are known or it is not to be read. Gives the bytes that were scanned.
+    fn keep(
+        &mut self,
+        (program, side): (&Program, usize),
+        bytes: Bytes,
+        root: TextId,
+        (unread, known): (Option<Scan>, Hits),
+    ) -> u64 {
         let from = self.hits.len();
         self.hits.resize(from + program.words(side), 0);
         let present = ByteSet::of(&bytes);
         let hits = self.hits.get_mut(from..).unwrap_or_default();
         let length = bytes.len();
-        let (scan, scanned) = match known {
-            Known::Nothing => (scanned(program, side, &bytes, hits), length),
-            Known::Hits(known) => {
-                hits.iter_mut().zip(known).for_each(|(hits, known)| *hits = known);
-                (Scan::Done, 0)
-            }
-            Known::Unread(scan) => {
+        let (scan, scanned) = match (unread, known) {
+            (Some(scan), _) => {
                 hits.fill(u64::MAX);
                 (scan, 0)
             }
+            (None, Some(known)) => {
+                hits.iter_mut().zip(known).for_each(|(hits, known)| *hits = known);
+                (Scan::Done, 0)
+            }
+            (None, None) => (scanned(program, side, &bytes, hits), length),
         };
         let may = program.mark(side, &present, hits);
         self.bytes += length;
@@ -282,20 +282,20 @@ impl Texts {
         let place = u32::try_from(texts.len()).ok().filter(|_| texts.len() < CAME)?;
         self.places.insert(bytes, place);
         let waits = self.is_first && bytes.len() > LATER;
-        let known = if waits { Known::Unread(Scan::Later) } else { Known::Nothing };
+        let known = (waits.then_some(Scan::Later), None);
         // The text holds the bytes in their place.
         self.work.scanned += self.came.keep((program, self.side), bytes.clone(), TextId(place), known);
         Some(TextId(place))
     }
 
-    /// The hits of a text, to be copied; nothing if there are too many.
-    fn known(&self, program: &Program, text: TextId) -> Known {
+    /// The hits of a text, to be copied; none if there are too many.
+    fn hits(&self, program: &Program, text: TextId) -> Hits {
         let words = program.words(self.side);
         let (shelf, place) = self.shelf(text);
         let mut copy = [0; HITS];
         let hits = shelf.hits.get(place * words..(place + 1) * words).unwrap_or_default();
         copy.iter_mut().zip(hits).for_each(|(copy, hits)| *copy = *hits);
-        if words <= HITS { Known::Hits(copy) } else { Known::Nothing }
+        (words <= HITS).then_some(copy)
     }
 
     /// Whether a text, and what is made of it, is taken to hold everything.
@@ -429,10 +429,9 @@ impl Texts {
             return None;
         }
         let place = TextId(u32::try_from(self.made.texts.len()).ok()? | TextId::MADE);
-        let known = match alike {
-            _ if self.is_unread(of) => Known::Unread(Scan::Dense),
-            Some(alike) => self.known(program, alike),
-            None => Known::Nothing,
+        let known = match self.is_unread(of) {
+            true => (Some(Scan::Dense), None),
+            false => (None, alike.and_then(|alike| self.hits(program, alike))),
         };
         self.work.scanned += self.made.keep((program, self.side), bytes.clone(), root, known);
         self.entry_mut(at)?.next = place;
