@@ -8,6 +8,7 @@ use palisade_model::documents::{BodyLimit, BodyReading, OverLimit, Streams};
 use palisade_model::record::{Inspection, VerdictFacts};
 use palisade_model::{BodyKind, Connection, Denial, Direction, Reason, RequestHead, RuleId};
 use palisade_waf::InterruptionKind;
+use palisade_waf::bodies::multipart::Delimiter;
 
 use crate::answer::Answer;
 use crate::engine::{Engine, Waf};
@@ -73,8 +74,8 @@ pub struct BodyStage {
     over: bool,
     /// Who asked, if the body may be a form with long files.
     origin: Option<Box<Origin>>,
-    /// The mark between the parts of a form that goes on.
-    goes_on: Option<Vec<u8>>,
+    /// What stands between the parts of a form that goes on, and how far it is into a file.
+    goes_on: Option<(Delimiter, usize)>,
     /// Bytes from which on the form is looked at.
     look_at: usize,
 }
@@ -250,11 +251,12 @@ impl BodyStage {
 
     /// Looks at a form that is longer than the limit.
     pub fn look(&mut self) -> Feed {
-        if let (Some(mark), Some(open)) = (self.transaction.upload_mark(), self.transaction.open_upload())
-            && open >= mark.len()
+        let delimiter = self.transaction.upload_delimiter();
+        if let (Some(delimiter), Some(open)) = (delimiter, self.transaction.open_upload())
+            && open > delimiter.length()
         {
             self.judgement.inspection = Inspection::Prefix { bytes: self.fed as u64 };
-            self.goes_on = Some(mark);
+            self.goes_on = Some((delimiter, open));
             return Feed::Enough;
         }
         match self.limit.over {
@@ -275,6 +277,19 @@ impl BodyStage {
 
     /// Judges what was fed.
     pub fn finish(mut self) -> Result<Permit, Box<Refused>> {
+        if self.over && self.fed > 0 && self.origin.is_some() && self.transaction.upload_is_malformed() {
+            // It was waited for the file that begins in it, and that is not why none came.
+            self.judgement.inspection = Inspection::Prefix { bytes: self.fed as u64 };
+            if let Some(interruption) = self.transaction.request_body(false) {
+                return Err(refused(
+                    &self.waf,
+                    interruption,
+                    self.transaction,
+                    self.judgement,
+                    Reason::WafRequest,
+                ));
+            }
+        }
         if self.over {
             let text =
                 format!("the body is longer than the {} bytes the policy inspects", self.limit.max_bytes);
@@ -301,9 +316,9 @@ impl BodyStage {
             self.judgement.inspection = Inspection::Prefix { bytes: self.fed as u64 };
         }
         let upload = match (self.goes_on, self.origin, form) {
-            (Some(mark), Some(origin), Some(form)) => {
+            (Some(goes_on), Some(origin), Some(form)) => {
                 let (head, waf, judgement) = (self.head.clone(), self.waf.clone(), self.judgement.clone());
-                Some(Box::new(Upload::new(*origin, head, waf, judgement, form, mark)))
+                Some(Box::new(Upload::new(*origin, head, waf, judgement, form, goes_on)))
             }
             _ => None,
         };

@@ -2,11 +2,14 @@
 //!
 //! A file's bytes go on as they come. From the next boundary on bytes are held again, until everything but the files was
 //! judged once more, as one form: a new transaction reads what was held so far. So nothing but the bytes of files reaches
-//! the upstream unjudged, and the end of a form never does. Memory is bounded by [`ROUNDS`] times the policy's limit.
+//! the upstream unjudged, and the end of a form never does. Where a file holds what some reader could take for a boundary
+//! ([`Stray`](palisade_waf::bodies::multipart::Stray)) the form is malformed, as it would be if it were held whole: what
+//! was found goes to the same reader. Memory is bounded by [`ROUNDS`] times the policy's limit.
 
 use palisade_model::documents::{BodyLimit, OverLimit};
 use palisade_model::{Connection, Denial, Reason, RequestHead};
 use palisade_waf::Transaction;
+use palisade_waf::bodies::multipart::{Delimiter, Passing};
 
 use crate::engine::Waf;
 use crate::request::{LOOKS, refused};
@@ -43,37 +46,33 @@ pub struct Upload {
     waf: Waf,
     judgement: Judgement,
     limit: BodyLimit,
-    /// A line feed and the boundary.
-    mark: Vec<u8>,
+    /// The watch over the file that passes.
+    passing: Passing,
     /// The form as far as it was judged or is held, without most bytes of long files.
     form: Vec<u8>,
-    /// The last bytes of the file that passes: a boundary may have begun in them.
-    carry: Vec<u8>,
     /// Bytes on hold; 0 while a file passes.
     held: usize,
     /// Bytes on hold from which on they are judged.
     judge_at: usize,
-    /// Bytes of the file that passes that are not in `form`, and whether the last one is a carriage return.
-    passing: (u64, bool),
     /// Where in `form` bytes of a file are missing, and how many.
     passed: Vec<(usize, u64)>,
     seen: u64,
     rounds: usize,
-    /// The policy inspects the first part, and that was it.
+    /// The policy inspects the first part, and that was it; or the form is malformed and nobody minds.
     over: bool,
     /// What the last judgement found.
     found: Option<Found>,
 }
 
 impl Upload {
-    /// Goes on behind `form`, which ends in a file's bytes, more than a boundary's length into them.
+    /// Goes on behind `form`, which ends `open` bytes into a file, at least a [mark](Passing::mark)'s length.
     pub(crate) fn new(
         origin: Origin,
         head: RequestHead,
         waf: Waf,
         judgement: Judgement,
         form: Vec<u8>,
-        mark: Vec<u8>,
+        (delimiter, open): (Delimiter, usize),
     ) -> Self {
         let (limit, seen) = (waf.request_limit(), form.len() as u64);
         let mut upload = Self {
@@ -82,72 +81,59 @@ impl Upload {
             waf,
             judgement,
             limit,
-            mark,
+            passing: Passing::new(delimiter),
             form,
-            carry: Vec::new(),
             held: 0,
             judge_at: limit.max_bytes,
-            passing: (0, false),
             passed: Vec::new(),
             seen,
             rounds: 0,
             over: false,
             found: None,
         };
-        upload.pass_on();
+        upload.pass_on(open);
         upload
     }
 
-    /// From here on a file passes.
-    fn pass_on(&mut self) {
-        let at = self.form.len().saturating_sub(self.mark.len() - 1);
-        self.carry = self.form.split_off(at);
+    /// From here on the file passes whose first bytes, so many, end the form.
+    fn pass_on(&mut self, open: usize) {
+        self.passing.begin(&mut self.form, open);
         self.held = 0;
         self.judge_at = self.limit.max_bytes;
-        self.passing = (0, false);
-    }
-
-    /// Lets go the first bytes of what passes.
-    fn let_go(&mut self, bytes: usize) {
-        if let Some(last) = self.carry.drain(..bytes).next_back() {
-            self.passing = (self.passing.0 + bytes as u64, last == b'\r');
-        }
     }
 
     /// The file that passed has ended. The carriage return in front of a boundary's line feed is not its last byte;
     /// whoever reads the form takes the last one held for it.
     fn end_of_file(&mut self) {
-        let (bytes, carriage_return) = self.passing;
-        if bytes > 0 {
-            let bytes = bytes + u64::from(self.form.ends_with(b"\r")) - u64::from(carriage_return);
+        let rest = self.passing.end();
+        if rest.gone > 0 {
+            let bytes = rest.gone + u64::from(self.form.ends_with(b"\r")) - u64::from(rest.carriage_return);
             self.passed.push((self.form.len(), bytes));
         }
+        self.held = rest.kept.len();
+        self.form.extend(rest.kept);
     }
 
     /// Takes the next piece, in order.
     pub fn feed(&mut self, piece: &[u8]) -> Passage {
         self.seen += piece.len() as u64;
+        if self.seen > self.waf.bodies().upload_bytes && !(self.over && self.inspects_prefix()) {
+            return self.end(Passage::TooLong);
+        }
         if self.over {
             return Passage::Pass;
-        }
-        if self.seen > self.waf.bodies().upload_bytes {
-            return self.end(Passage::TooLong);
         }
         if self.held > 0 {
             self.form.extend_from_slice(piece);
             self.held += piece.len();
         } else {
-            self.carry.extend_from_slice(piece);
-            match memchr::memmem::find(&self.carry, &self.mark) {
-                None => {
-                    self.let_go(self.carry.len().saturating_sub(self.mark.len() - 1));
-                    return Passage::Pass;
-                }
-                Some(at) => {
-                    self.let_go(at);
+            match self.passing.feed(piece) {
+                None => return Passage::Pass,
+                Some(found) => {
                     self.end_of_file();
-                    self.held = self.carry.len();
-                    self.form.append(&mut self.carry);
+                    if found.stray.is_some() {
+                        return Passage::Judge;
+                    }
                 }
             }
         }
@@ -163,11 +149,15 @@ impl Upload {
 
     /// A limit is passed: the end, or the end of inspection.
     fn end(&mut self, passage: Passage) -> Passage {
-        if self.limit.over == OverLimit::InspectPrefix {
+        if self.inspects_prefix() {
             self.over = true;
             return Passage::Judge;
         }
         passage
+    }
+
+    fn inspects_prefix(&self) -> bool {
+        self.limit.over == OverLimit::InspectPrefix
     }
 
     /// Judges the form so far; `complete`: whether it has ended. Whether what is held may go on; if it may not, it is
@@ -186,8 +176,10 @@ impl Upload {
         for (at, bytes) in &self.passed {
             transaction.file_bytes_passed(*at, *bytes);
         }
-        let open = transaction.open_upload().is_some_and(|bytes| bytes >= self.mark.len());
-        if interruption.is_none() && !complete && !open && !self.over {
+        let open = transaction.open_upload().filter(|bytes| *bytes >= self.passing.mark());
+        // Nothing that follows would mend it.
+        let malformed = open.is_none() && transaction.upload_is_malformed();
+        if interruption.is_none() && !complete && open.is_none() && !malformed && !self.over {
             // Pieces may be single bytes: not every one of them is worth reading the form again.
             self.judge_at = self.held + self.limit.max_bytes / LOOKS;
             return Ok(false);
@@ -200,7 +192,11 @@ impl Upload {
         }
         self.found =
             Some(Found { matches: transaction.matches().to_vec(), audit: transaction.audit_trail() });
-        self.pass_on();
+        match open {
+            Some(open) => self.pass_on(open),
+            // The rules let malformed forms pass, or nothing is refused.
+            None => self.over |= malformed,
+        }
         Ok(true)
     }
 
@@ -211,7 +207,7 @@ impl Upload {
 
     /// Bytes that are kept to be judged again.
     pub fn kept(&self) -> usize {
-        self.form.len() + self.carry.len()
+        self.form.len() + self.passing.kept()
     }
 
     /// The refusal of a form that is too long.

@@ -133,11 +133,11 @@ impl Transaction {
     }
 
     /// What stands between the parts of the form.
-    pub fn upload_mark(&self) -> Option<Vec<u8>> {
+    pub fn upload_delimiter(&self) -> Option<multipart::Delimiter> {
         let takes = self.takes_uploads() && !self.force_request_body;
         takes
             .then(|| self.state.facts.request.headers.first(b"content-type"))?
-            .and_then(|kind| multipart::mark(kind))
+            .and_then(|kind| multipart::Delimiter::of(kind))
     }
 
     fn held_form(&self) -> Option<multipart::Form> {
@@ -148,6 +148,11 @@ impl Transaction {
     /// Bytes of the file in which what was fed ends; none if it ends elsewhere.
     pub fn open_upload(&self) -> Option<usize> {
         self.held_form().filter(|form| form.error.is_none() && !form.over_limit)?.open_file
+    }
+
+    /// Whether what was fed begins no form, whatever follows.
+    pub fn upload_is_malformed(&self) -> bool {
+        self.held_form().is_some_and(|form| form.error.is_some())
     }
 
     /// Whether what was fed has a file.

@@ -1,6 +1,8 @@
 //! The boundary in a Content-Type header.
 
 use super::Flags;
+use super::delimiter::is_dress;
+use super::disposition::is_token;
 
 /// RFC 2046 §5.1.1.
 const LONGEST: usize = 70;
@@ -36,6 +38,14 @@ pub(super) fn read(content_type: &[u8], flags: &mut Flags) -> Result<Vec<u8>, &'
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
     if bare.is_empty() || bare.len() > LONGEST || !bare.iter().all(allowed) || bare.last() == Some(&b' ') {
         return Err("the boundary is not one of RFC 2046");
+    }
+    // A reader may take quotes and white space away, and find delimiters where there are none.
+    if bare.first().is_some_and(|byte| is_dress(*byte)) {
+        return Err("the boundary begins with a space or a single quote");
+    }
+    // RFC 2045 §5.1. Readers end such a boundary at different characters: PHP at a comma, Werkzeug at any of these.
+    if !flags.boundary_quoted && !bare.iter().all(|byte| is_token(*byte)) {
+        return Err("the boundary has characters that stand in quotes only");
     }
     Ok(bare.to_vec())
 }

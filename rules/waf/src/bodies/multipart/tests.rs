@@ -123,12 +123,13 @@ fn each_malformation_has_its_flag() {
         ),
         (TYPE, plain.replace("; name", " name"), flagged(|flags| flags.missing_semicolon = true)),
         (TYPE, plain.replace("name=a", "name='a'"), flagged(|flags| flags.invalid_quoting = true)),
-        (TYPE, plain.replace("1\r\n", "1\r\n--b\r\n"), flagged(|flags| flags.unmatched_boundary = true)),
+        // In every key file: nobody takes it for a boundary.
+        (TYPE, plain.replace("1\r\n", "1\r\n--b\r\n"), Flags::default()),
     ];
     for (content_type, body, flags) in cases {
         let form = parse(content_type, body.as_bytes(), PARTS_LIMIT, true);
         assert_eq!((form.error, form.flags), (None, flags), "{body:?}");
-        assert_eq!(form.strict_error(), !flags.unmatched_boundary, "{body:?}");
+        assert_eq!(form.strict_error(), flags != Flags::default(), "{body:?}");
         assert_eq!(form.fields.len(), 1, "{body:?}");
     }
 }
@@ -205,25 +206,6 @@ fn a_part_that_has_no_name_when_it_ends_is_invalid() {
             "{bytes:?}"
         );
     }
-}
-
-#[test]
-fn a_boundary_in_quotes_is_refused_where_quotes_were_declared() {
-    let part = "--B\r\nContent-Disposition: form-data; name=a\r\n\r\n--\"B\"\r\n--B--\r\n";
-    let quoted = parse(b"multipart/form-data; boundary=\"B\"", part.as_bytes(), PARTS_LIMIT, true);
-    assert_eq!(quoted.error, Some("a boundary is in quotes"));
-    let form = read(part.as_bytes());
-    assert_eq!((form.error, form.flags.unmatched_boundary), (None, true));
-}
-
-#[test]
-fn white_space_in_a_boundary_ends_the_reading_but_in_a_file() {
-    let error = |file: &str| {
-        let part = format!("--B\r\nContent-Disposition: form-data; name=a{file}\r\n\r\n-- B\r\n--B--\r\n");
-        read(part.as_bytes()).error
-    };
-    assert_eq!(error(""), Some("white space stands in a boundary"));
-    assert_eq!(error("; filename=f"), None, "a file may hold anything");
 }
 
 #[test]
