@@ -278,7 +278,7 @@ impl BodyStage {
     /// Judges what was fed.
     pub fn finish(mut self) -> Result<Permit, Box<Refused>> {
         if self.over && self.fed > 0 && self.origin.is_some() && self.transaction.upload_is_malformed() {
-            // It was waited for the file that begins in it, and that is not why none came.
+            // It is not its length that is wrong with it.
             self.judgement.inspection = Inspection::Prefix { bytes: self.fed as u64 };
             if let Some(interruption) = self.transaction.request_body(false) {
                 return Err(refused(

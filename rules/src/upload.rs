@@ -102,13 +102,11 @@ impl Upload {
         self.judge_at = self.limit.max_bytes;
     }
 
-    /// The file that passed has ended. The carriage return in front of a boundary's line feed is not its last byte;
-    /// whoever reads the form takes the last one held for it.
+    /// The file that passed has ended.
     fn end_of_file(&mut self) {
         let rest = self.passing.end();
         if rest.gone > 0 {
-            let bytes = rest.gone + u64::from(self.form.ends_with(b"\r")) - u64::from(rest.carriage_return);
-            self.passed.push((self.form.len(), bytes));
+            self.passed.push((self.form.len(), rest.gone));
         }
         self.held = rest.kept.len();
         self.form.extend(rest.kept);

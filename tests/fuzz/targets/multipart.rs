@@ -1,10 +1,11 @@
 //! Promise: no multipart body makes the reader panic or pass its limits; what a strict client writes is read as it was
-//! written; a form that is cut off gives the beginning of the whole one.
+//! written; a form that is cut off gives the beginning of the whole one; a file that passes in pieces, unheld, comes to
+//! what the whole form comes to, and next to nothing of it is kept.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use palisade_fuzz::input::Input;
-use palisade_waf::bodies::multipart::{Form, PART_HEADERS_LIMIT, PARTS_LIMIT, mark, parse};
+use palisade_fuzz::input::{Input, pieces};
+use palisade_waf::bodies::multipart::{Delimiter, Form, PART_HEADERS_LIMIT, PARTS_LIMIT, Passing, parse};
 
 const TYPE: &[u8] = b"multipart/form-data; boundary=palisade";
 /// What a value of a written form cannot hold.
@@ -26,8 +27,44 @@ fn read(line: &[u8], body: &[u8]) {
         bounded(&parse(line, body, 8, complete), body, 8);
         let form = parse(line, body, PARTS_LIMIT, complete);
         bounded(&form, body, PARTS_LIMIT);
-        // Where there is no mark there is no form.
-        assert!(mark(line).is_some() || form.error.is_some());
+        // Where there is no delimiter there is no form.
+        assert!(Delimiter::of(line).is_some() || form.error.is_some());
+    }
+}
+
+/// A form that begins with a file which holds the bytes, read whole, and with the file passing in pieces.
+fn passed(data: &[u8], cuts: &[u8]) {
+    let head = b"--palisade\r\nContent-Disposition: form-data; name=f; filename=g\r\n\r\nxxxxxxxxxxxxxxxx";
+    let open = 16;
+    let Some(delimiter) = Delimiter::of(TYPE) else { panic!("the type has a boundary") };
+    let mut form = head.to_vec();
+    let mut passing = Passing::new(delimiter);
+    passing.begin(&mut form, open);
+    let mut pieces = pieces(data, cuts);
+    let found = pieces.by_ref().find_map(|piece| {
+        let found = passing.feed(piece);
+        assert!(found.is_some() || passing.kept() <= passing.mark() + 2, "{} are kept", passing.kept());
+        found
+    });
+    let rest = passing.end();
+    form.extend(rest.kept);
+    pieces.for_each(|piece| form.extend_from_slice(piece));
+    let whole = [head, data].concat();
+    for complete in [true, false] {
+        let (whole, parted) =
+            (parse(TYPE, &whole, PARTS_LIMIT, complete), parse(TYPE, &form, PARTS_LIMIT, complete));
+        assert_eq!(parted.error, whole.error, "{}", data.escape_ascii());
+        let files = |form: &Form| form.files.iter().map(|file| file.filename.clone()).collect::<Vec<_>>();
+        assert_eq!((files(&parted), &parted.fields), (files(&whole), &whole.fields));
+        assert_eq!(parted.flags, whole.flags);
+    }
+    match found.map(|found| found.stray) {
+        // Where the file ends nothing else is missing.
+        Some(None) => assert_eq!(form.len() as u64 + rest.gone, whole.len() as u64),
+        Some(Some(stray)) => {
+            assert_eq!(parse(TYPE, &whole, PARTS_LIMIT, true).error, Some(stray.reason()));
+        }
+        None => assert!(parse(TYPE, &whole, PARTS_LIMIT, true).error.is_some(), "it has no end"),
     }
 }
 
@@ -57,6 +94,7 @@ fuzz_target!(|data: &[u8]| {
     let line = input.line();
     read(line, input.rest());
     read(TYPE, input.rest());
+    passed(input.rest(), line);
     let lines: Vec<&[u8]> = input.rest().split(|byte| *byte == b'\n').take(PARTS_LIMIT).collect();
     if data.windows(MARK.len()).any(|part| part == MARK) {
         return;

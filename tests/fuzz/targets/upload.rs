@@ -1,5 +1,6 @@
 //! Promise: a form that is longer than what is held is never sent to its end if a rule refuses it when it is judged whole;
-//! of what was sent before, no field was refused; what is held stays bounded, however the form is cut.
+//! of what was sent before, no field was refused; what is held stays bounded, however the form is cut; and but for its
+//! length it is refused only if it would be as a whole, and for the same reason.
 #![no_main]
 
 use std::sync::{Arc, OnceLock};
@@ -8,7 +9,7 @@ use http::HeaderMap;
 use libfuzzer_sys::fuzz_target;
 use palisade_fuzz::exchange::{connection, head, headers};
 use palisade_fuzz::input::{Input, pieces};
-use palisade_model::{BodyKind, Policy, WorkloadId};
+use palisade_model::{BodyKind, Policy, Reason, WorkloadId};
 use palisade_rules::upload::{Passage, Upload};
 use palisade_rules::{Engine, Exchange, Feed, LOOKS, Snapshot, Step};
 use palisade_waf::bodies::multipart::{PARTS_LIMIT, parse};
@@ -44,8 +45,8 @@ fn content_type() -> HeaderMap {
     headers(std::iter::once(format!("content-type: {TYPE}").as_bytes()))
 }
 
-/// The bytes that may go on, and whether that is the whole form.
-fn passed(snapshot: &Snapshot, body: &[u8], cuts: &[u8]) -> (usize, bool) {
+/// The bytes that may go on, and why the rest may not.
+fn passed(snapshot: &Snapshot, body: &[u8], cuts: &[u8]) -> (usize, Option<Reason>) {
     let exchange = Exchange { reference: "reference".into(), time_ms: 0 };
     let head = head(b"POST", "/", None, content_type());
     let Step::NeedBody(mut stage) = snapshot.request(&connection(), head, BodyKind::Unknown, exchange) else {
@@ -73,15 +74,15 @@ fn passed(snapshot: &Snapshot, body: &[u8], cuts: &[u8]) -> (usize, bool) {
         }
     }
     match stage.finish() {
-        Err(_) => (0, false),
+        Err(refused) => (0, Some(refused.denial.reason)),
         Ok(mut permit) => match permit.take_upload() {
-            None => (fed, fed == body.len()),
+            None => (fed, None),
             Some(upload) => go_on(upload, std::iter::once(behind).chain(rest), fed),
         },
     }
 }
 
-fn go_on<'a>(mut upload: Box<Upload>, rest: impl Iterator<Item = &'a [u8]>, first: usize) -> (usize, bool) {
+fn go_on<'a>(mut upload: Box<Upload>, rest: impl Iterator<Item = &'a [u8]>, first: usize) -> (usize, Option<Reason>) {
     let (mut sent, mut held, mut longest) = (first, 0, 0);
     for piece in rest {
         longest = longest.max(piece.len());
@@ -94,19 +95,19 @@ fn go_on<'a>(mut upload: Box<Upload>, rest: impl Iterator<Item = &'a [u8]>, firs
             Passage::Judge => {
                 held += piece.len();
                 match upload.judge(false) {
-                    Err(_) => return (sent, false),
+                    Err(refused) => return (sent, Some(refused.denial.reason)),
                     Ok(true) => (sent, held) = (sent + held, 0),
                     Ok(false) => {}
                 }
             }
-            Passage::TooLong => return (sent, false),
+            Passage::TooLong => return (sent, Some(upload.refuse().denial.reason)),
         }
         // A piece is held however long it is, and the one in which a boundary begins is counted whole here.
         assert!(held <= 2 * LIMIT + LIMIT / LOOKS + 2 * longest, "{held} bytes are held");
     }
     match upload.judge(true) {
-        Err(_) => (sent, false),
-        Ok(_) => (sent + held, true),
+        Err(refused) => (sent, Some(refused.denial.reason)),
+        Ok(_) => (sent + held, None),
     }
 }
 
@@ -117,13 +118,18 @@ fuzz_target!(|data: &[u8]| {
     // Lines may be written with LF alone.
     let body = input.rest();
     let [whole, parted] = snapshots();
-    let permitted = passed(whole, body, b"").1;
-    let (sent, ended) = passed(parted, body, cuts);
+    let refusal = passed(whole, body, b"").1;
+    let (sent, refusal_in_parts) = passed(parted, body, cuts);
+    let ended = refusal_in_parts.is_none();
     assert!(sent <= body.len());
-    assert!(permitted || !ended || body.is_empty(), "refused as a whole, and sent in parts");
+    assert!(!ended || sent == body.len());
+    assert!(refusal.is_none() || !ended || body.is_empty(), "refused as a whole, and sent in parts");
+    if refusal_in_parts != Some(Reason::BodyTooLarge) && refusal != Some(Reason::BodyTooLarge) {
+        assert_eq!(refusal_in_parts, refusal, "in parts, and as a whole");
+    }
     let form = parse(TYPE.as_bytes(), body.get(..sent).unwrap_or_default(), PARTS_LIMIT, false);
     let refused = |text: &[u8]| text.windows(6).any(|part| part == b"attack");
-    if permitted {
+    if refusal.is_none() {
         return;
     }
     for (name, value) in &form.fields {

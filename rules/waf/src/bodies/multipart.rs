@@ -80,7 +80,7 @@ pub struct Flags {
     pub file_limit_exceeded: bool,
     /// A header or boundary line ends with LF alone.
     pub lf_line: bool,
-    /// Lines end both ways.
+    /// Lines end both ways. But for the last one it ends the reading, too.
     pub crlf_lf_lines: bool,
     /// A parameter is not preceded by a semicolon.
     pub missing_semicolon: bool,
@@ -165,6 +165,7 @@ enum State {
         disposition: Disposition,
         start: usize,
         end: usize,
+        ending: Ending,
     },
     After,
 }
@@ -222,19 +223,21 @@ impl Reader {
             b"--" => true,
             _ => return Err("something follows a boundary on its line"),
         };
-        self.note_ending(line.ending);
         match std::mem::replace(&mut self.state, State::After) {
             State::Before => {}
             State::Headers(_) => {
                 self.form.flags.invalid_part = true;
                 return Err("a part ends in its headers");
             }
-            State::Data { disposition, start, end } => {
+            State::Data { disposition, start, end, ending } => {
                 self.finish(disposition, start, body.get(start..end).unwrap_or_default());
+                self.note_ending(ending)?;
             }
             State::After => return Err("a boundary follows the last one"),
         }
+        let noted = self.note_ending(line.ending);
         if !last {
+            noted?;
             self.form.over_limit = self.begun >= self.parts;
             self.begun += 1;
             self.state = State::Headers(Vec::new());
@@ -244,7 +247,8 @@ impl Reader {
 
     /// The body was cut behind a boundary and before its line's end: a part that was open has ended.
     fn cut_in_boundary(&mut self, body: &[u8]) {
-        if let State::Data { disposition, start, end } = std::mem::replace(&mut self.state, State::After) {
+        if let State::Data { disposition, start, end, .. } = std::mem::replace(&mut self.state, State::After)
+        {
             self.finish(disposition, start, body.get(start..end).unwrap_or_default());
         }
     }
@@ -254,7 +258,10 @@ impl Reader {
         match &mut self.state {
             State::Before => self.form.flags.data_before = true,
             State::After => self.form.flags.data_after = true,
-            State::Data { end, .. } => *end = line.start + line.text.len(),
+            State::Data { end, ending, .. } => {
+                *end = line.start + line.text.len();
+                *ending = line.ending;
+            }
             State::Headers(headers) => {
                 if line.text.is_empty() {
                     let disposition = Disposition::of(headers, &mut self.form.flags)?;
@@ -262,19 +269,22 @@ impl Reader {
                         self.form.part_headers.push((disposition.name.clone(), header));
                     }
                     let start = line.start + if line.ending == Ending::Crlf { 2 } else { 1 };
-                    self.state = State::Data { disposition, start, end: start };
+                    self.state = State::Data { disposition, start, end: start, ending: line.ending };
                 } else {
                     header_line(headers, line.text, &mut self.form.flags)?;
                 }
-                self.note_ending(line.ending);
+                self.note_ending(line.ending)?;
             }
         }
         Ok(())
     }
 
-    fn note_ending(&mut self, ending: Ending) {
+    /// Notes how a line ends that is no data, or the one in front of a boundary.
+    fn note_ending(&mut self, ending: Ending) -> Result<(), &'static str> {
         self.form.flags.lf_line |= ending == Ending::Lf;
         self.crlf_line |= ending == Ending::Crlf;
+        // Some readers take a line for one only if it ends with CR LF: to them a part goes on where it ends for us.
+        if self.form.flags.lf_line && self.crlf_line { Err("lines end in two ways") } else { Ok(()) }
     }
 
     fn finish(&mut self, disposition: Disposition, start: usize, data: &[u8]) {

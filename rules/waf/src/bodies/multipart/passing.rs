@@ -6,41 +6,41 @@
 
 use super::delimiter::{Delimiter, Found, is_dress};
 
+/// Bytes in front of a delimiter that are kept: a line end.
+const CONTEXT: usize = 2;
+
 /// The watch over one file after the other.
 #[derive(Clone, Debug)]
 pub struct Passing {
     delimiter: Delimiter,
-    /// The last bytes, and the one in front of whatever may have begun in them.
+    /// The last bytes, and the two in front of whatever may have begun in them: the end of a line tells, too.
     kept: Vec<u8>,
     /// Whether `kept` begins a line.
     at_line: bool,
     /// Bytes of the file that are in no one's hands any more.
     gone: u64,
-    carriage_return: bool,
 }
 
 /// What is left of a file that passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rest {
-    /// From the line end in front of the delimiter on, or from the byte in front of a stray one.
+    /// From the line end in front of the delimiter on, or from the bytes in front of a stray one.
     pub kept: Vec<u8>,
     /// Bytes that are not kept.
     pub gone: u64,
-    /// Whether the last of them is a carriage return.
-    pub carriage_return: bool,
 }
 
 impl Passing {
     /// Watches no file yet.
     pub fn new(delimiter: Delimiter) -> Self {
-        Self { delimiter, kept: Vec::new(), at_line: false, gone: 0, carriage_return: false }
+        Self { delimiter, kept: Vec::new(), at_line: false, gone: 0 }
     }
 
     /// Begins with a form that ends `open` bytes into a file, and takes from it what may belong to a delimiter.
     pub fn begin(&mut self, form: &mut Vec<u8>, open: usize) {
         let start = form.len().saturating_sub(open);
         self.kept = form.split_off(start);
-        (self.at_line, self.gone, self.carriage_return) = (true, 0, false);
+        (self.at_line, self.gone) = (true, 0);
         let begun = self.delimiter.look(&self.kept, true).begun;
         let from = self.needed_from(begun);
         let needed = self.kept.split_off(from);
@@ -55,7 +55,7 @@ impl Passing {
         self.kept.extend_from_slice(piece);
         let look = self.delimiter.look(&self.kept, self.at_line);
         if let Some(found) = look.found {
-            self.let_go(found.at.saturating_sub(1));
+            self.let_go(found.at.saturating_sub(CONTEXT));
             return Some(found);
         }
         let from = self.needed_from(look.begun);
@@ -66,13 +66,8 @@ impl Passing {
 
     /// Ends the watch over this file.
     pub fn end(&mut self) -> Rest {
-        let rest = Rest {
-            kept: std::mem::take(&mut self.kept),
-            gone: self.gone,
-            carriage_return: self.carriage_return,
-        };
-        (self.at_line, self.gone, self.carriage_return) = (false, 0, false);
-        rest
+        self.at_line = false;
+        Rest { kept: std::mem::take(&mut self.kept), gone: std::mem::take(&mut self.gone) }
     }
 
     /// Bytes that are kept.
@@ -85,18 +80,16 @@ impl Passing {
         self.delimiter.length() + 1
     }
 
-    /// From where on bytes are needed: all of a delimiter but its last byte, and the byte in front of it.
+    /// From where on bytes are needed: all of a delimiter but its last byte, and the bytes in front of it.
     fn needed_from(&self, begun: Option<usize>) -> usize {
-        let plain = self.kept.len().saturating_sub(self.delimiter.length());
-        begun.map_or(plain, |at| plain.min(at.saturating_sub(1)))
+        let plain = self.kept.len().saturating_sub(self.delimiter.length() - 1 + CONTEXT);
+        begun.map_or(plain, |at| plain.min(at.saturating_sub(CONTEXT)))
     }
 
     fn let_go(&mut self, bytes: usize) {
-        if let Some(last) = self.kept.drain(..bytes).next_back() {
-            self.gone += bytes as u64;
-            self.carriage_return = last == b'\r';
-            self.at_line = false;
-        }
+        self.kept.drain(..bytes);
+        self.gone += bytes as u64;
+        self.at_line &= bytes == 0;
     }
 
     /// Of the white space in a delimiter that began at `at` the last byte is enough.
