@@ -21,8 +21,36 @@ const WORDS: usize = 4;
 pub(super) struct Rows {
     /// The sets of bytes that each transformation needs, by their places; a text that meets all of them may change.
     needs: Vec<u64>,
-    /// For each four words, a row for each byte value. The first word has the sets, the others the clauses.
-    blocks: Vec<[[u64; WORDS]; 256]>,
+    /// The first word of the first one has the sets, all others the clauses.
+    blocks: Vec<Block>,
+}
+
+/// Four words of the rows of all bytes.
+#[derive(Debug)]
+struct Block {
+    rows: [[u64; WORDS]; 256],
+    /// The bytes that say something here: most letters and digits do not.
+    speaks: ByteSet,
+}
+
+impl Block {
+    const EMPTY: Self = Self { rows: [[0; WORDS]; 256], speaks: ByteSet::NONE };
+
+    /// What these bytes say together.
+    #[inline]
+    fn joined(&self, present: &ByteSet) -> [u64; WORDS] {
+        // Written out: this is what each text costs, whatever the compiler makes of iterators.
+        let [mut first, mut second, mut third, mut fourth] = [0; WORDS];
+        present.both(&self.speaks).each(|byte| {
+            if let Some([one, two, three, four]) = self.rows.get(usize::from(byte)) {
+                first |= one;
+                second |= two;
+                third |= three;
+                fourth |= four;
+            }
+        });
+        [first, second, third, fourth]
+    }
 }
 
 impl Rows {
@@ -30,7 +58,8 @@ impl Rows {
     pub(super) fn of(clauses: &[(usize, ByteSet)], kinds: &[Transformation]) -> Self {
         let met = clauses.iter().filter(|(_, set)| *set != ByteSet::NONE);
         let words = met.clone().map(|(bit, _)| bit / 64 + 1).max().unwrap_or(0);
-        let blocks = vec![[[0; WORDS]; 256]; (words + 1).div_ceil(WORDS)];
+        let mut blocks = Vec::new();
+        blocks.resize_with((words + 1).div_ceil(WORDS), || Block::EMPTY);
         let mut rows = Self { needs: Vec::new(), blocks };
         for (bit, set) in met {
             rows.set(set, 1 + bit / 64, bit % 64);
@@ -55,8 +84,9 @@ impl Rows {
 
     fn set(&mut self, bytes: &ByteSet, word: usize, bit: usize) {
         let Some(block) = self.blocks.get_mut(word / WORDS) else { return };
+        block.speaks.extend(bytes);
         for byte in bytes.iter() {
-            let row = block.get_mut(usize::from(byte));
+            let row = block.rows.get_mut(usize::from(byte));
             if let Some(word) = row.and_then(|row| row.get_mut(word % WORDS)) {
                 *word |= 1 << bit;
             }
@@ -65,21 +95,13 @@ impl Rows {
 
     /// Sets the clauses that these bytes meet. Gives the transformations that may change a text of these bytes.
     pub(super) fn mark(&self, present: &ByteSet, hits: &mut [u64]) -> Kinds {
-        let (mut met, mut place) = (0, 0);
-        for block in &self.blocks {
-            let mut all = [0; WORDS];
-            present.each(|byte| {
-                if let Some(row) = block.get(usize::from(byte)) {
-                    all.iter_mut().zip(row).for_each(|(word, more)| *word |= more);
-                }
-            });
-            for word in all {
-                match place {
-                    0 => met = word,
-                    _ => hits.get_mut(place - 1).into_iter().for_each(|hits| *hits |= word),
-                }
-                place += 1;
-            }
+        let Some((first, others)) = self.blocks.split_first() else { return Kinds::MAX };
+        let [met, joined @ ..] = first.joined(present);
+        let mut hits = hits.iter_mut();
+        // The words come first: where the hits end, no more of them is taken.
+        joined.into_iter().zip(&mut hits).for_each(|(word, hits)| *hits |= word);
+        for block in others {
+            block.joined(present).into_iter().zip(&mut hits).for_each(|(word, hits)| *hits |= word);
         }
         let mut may = 0;
         for (place, need) in self.needs.iter().enumerate() {

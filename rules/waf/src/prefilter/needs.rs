@@ -86,6 +86,13 @@ impl ByteSet {
         self.0.iter_mut().zip(other.0).for_each(|(word, more)| *word |= more);
     }
 
+    /// The bytes that both hold.
+    #[inline]
+    pub(crate) fn both(&self, other: &Self) -> Self {
+        let ([first, second, third, fourth], [low, middle, high, top]) = (self.0, other.0);
+        Self([first & low, second & middle, third & high, fourth & top])
+    }
+
     /// Whether both hold some byte.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         self.0.iter().zip(other.0).any(|(word, more)| word & more != 0)
@@ -101,13 +108,20 @@ impl ByteSet {
     /// Calls `each` with its bytes in order; for few bytes of many, faster than [`Self::iter`].
     #[inline]
     pub(crate) fn each(&self, mut each: impl FnMut(u8)) {
-        for (first, word) in [0, 64, 128, 192].into_iter().zip(self.0) {
+        let mut all = |first: u8, word: u64| {
             let mut left = word;
             while left != 0 {
                 // Below 64.
                 each(first + left.trailing_zeros() as u8);
                 left &= left - 1;
             }
+        };
+        let [low, middle, high, top] = self.0;
+        all(0, low);
+        all(64, middle);
+        if high | top != 0 {
+            all(128, high);
+            all(192, top);
         }
     }
 }
