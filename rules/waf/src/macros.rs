@@ -49,6 +49,14 @@ impl Macro {
         }
     }
 
+    /// The variable that it is, if it is nothing else, with the member's name.
+    pub(crate) fn variable(&self) -> Option<(VariableKind, Option<&Bytes>)> {
+        match self.parts.as_slice() {
+            [Part::Variable(variable, key)] => Some((*variable, key.as_ref())),
+            _ => None,
+        }
+    }
+
     /// The variables in it.
     pub(crate) fn variables(&self) -> impl Iterator<Item = VariableKind> {
         self.parts.iter().filter_map(|part| match part {
@@ -91,8 +99,7 @@ impl Macro {
             return Ok(text);
         }
         if let [Part::Variable(variable, key)] = self.parts.as_slice() {
-            let text = value(*variable, key.as_ref()).unwrap_or_default();
-            return if text.len() > EXPANSION_BYTES { Err(TooLong) } else { Ok(text) };
+            return whole(value(*variable, key.as_ref()));
         }
         let mut bytes = 0;
         let expanded = arena.write(|expanded| {
@@ -110,6 +117,12 @@ impl Macro {
         });
         if bytes > EXPANSION_BYTES { Err(TooLong) } else { Ok(expanded) }
     }
+}
+
+/// The expansion of a text that is one variable alone.
+pub(crate) fn whole(value: Option<Bytes>) -> Result<Bytes, TooLong> {
+    let text = value.unwrap_or_default();
+    if text.len() > EXPANSION_BYTES { Err(TooLong) } else { Ok(text) }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use palisade_seclang::VariableKind;
 use crate::budget::WorkBudget;
 use crate::collection::{Collection, Store};
 use crate::facts::Facts;
-use crate::macros::Macro;
+use crate::macros::{self, Macro, TooLong};
 use crate::scratch::Arena;
 use crate::values::Value;
 
@@ -112,6 +112,15 @@ impl State {
         let mut arena = std::mem::take(&mut self.arena);
         let expanded = text.expand_in(&mut arena, &mut |variable, key| self.first(variable, key));
         self.arena = arena;
+        self.expanded(expanded)
+    }
+
+    /// What a slot of `TX` holds, as the expansion of a text that is nothing else.
+    pub(crate) fn expand_slot(&mut self, slot: usize) -> Bytes {
+        self.expanded(macros::whole(self.tx.slot(slot).cloned()))
+    }
+
+    fn expanded(&mut self, expanded: Result<Bytes, TooLong>) -> Bytes {
         match expanded {
             Ok(expanded) => {
                 self.budget.bytes(expanded.len());

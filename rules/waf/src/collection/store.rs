@@ -154,7 +154,7 @@ impl Store {
     }
 
     /// Sets a slot.
-    fn fill(&mut self, place: usize, value: Bytes, budget: &mut WorkBudget) {
+    pub(crate) fn fill(&mut self, place: usize, value: Bytes, budget: &mut WorkBudget) {
         let after = self.name_bytes(place) + value.len();
         if self.make_room(self.bytes_at(place), after, budget)
             && let Some(slot) = self.slots.get_mut(place)
@@ -172,6 +172,11 @@ impl Store {
         {
             *slot = Slot::Shared(text);
         }
+    }
+
+    /// One of the shared texts.
+    pub(crate) fn shared(&self, text: usize) -> Bytes {
+        self.names.as_ref().and_then(|names| names.text(text)).cloned().unwrap_or_default()
     }
 
     /// Sets what a group captured, or nothing.

@@ -2,9 +2,10 @@
 //!
 //! One pass over the rules in the order in which they run. At each place it is known what some members of `TX` hold on
 //! every way there; a rule that asks nothing else is decided. One that never matches is dropped. One that always does
-//! and only sets `TX` becomes a list of shared texts; one that only skips becomes a jump, and what cannot be reached is
-//! dropped. Promise: while none of the decided rules is removed at run time (`assumed`) and phase 1 has begun, the rules
-//! that stay do exactly what all rules would do. Rules that record, disrupt or have a severity are never folded.
+//! and only sets `TX` becomes a list of what slots are set to: shared texts, what another slot holds, sums. One that only
+//! skips becomes a jump, and what cannot be reached is dropped. Promise: while none of the decided rules is removed at run
+//! time (`assumed`) and phase 1 has begun, the rules that stay do exactly what all rules would do. Rules that record,
+//! disrupt or have a severity are never folded.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,7 +18,7 @@ use regex_automata::meta::Regex;
 use super::bits::Bits;
 use crate::act;
 use crate::collection::Names;
-use crate::engine::{Action, Change, Disruption, Engine, Flow, Link, Rule};
+use crate::engine::{Action, Change, Disruption, Engine, Flow, Link, Rule, Sign};
 use crate::macros::Macro;
 use crate::operators::CAPTURES;
 use crate::transformations::{self, UnicodeMap};
@@ -37,8 +38,24 @@ pub(crate) struct Folded {
     assumed: Vec<usize>,
 }
 
-/// A slot of `TX`, and the shared text that it is set to.
-pub(super) type Setting = (usize, Option<usize>);
+/// What a slot of `TX` is set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Setting {
+    /// A shared text, or nothing.
+    Share(usize, Option<usize>),
+    /// What another slot holds.
+    Copy(usize, usize),
+    /// What it holds, with a number added or taken away.
+    Sum(usize, Source, Sign),
+}
+
+/// Where a number comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A shared text.
+    Text(usize),
+    Slot(usize),
+}
 
 /// The rules of a phase that stay.
 #[derive(Debug, Default)]
@@ -88,8 +105,8 @@ type Facts = Vec<Fact>;
 /// What comes of a rule.
 enum Outcome {
     Never,
-    /// It matches, sets nothing but `TX`, and this is known after it.
-    Always(Facts),
+    /// It matches, sets nothing but `TX`, and this is known after it. What it sets, if that is not all known.
+    Always(Facts, Option<Vec<Setting>>),
     Unknown,
 }
 
@@ -184,11 +201,13 @@ impl<'a> Fold<'a> {
             let Some(facts) = walk.current.take() else { continue };
             match self.decide(rule, &facts) {
                 Outcome::Never => walk.current = Some(facts),
-                Outcome::Always(after) => {
+                Outcome::Always(after, sets) => {
                     self.assumed.push(*index);
                     let may_go = is_silent(rule) && !self.reads_earlier_matches;
-                    match (after != facts, rule.flow) {
-                        (true, None) if may_go => walk.set(place, is_target, &facts, &after),
+                    match (sets.is_some() || after != facts, rule.flow) {
+                        (true, None) if may_go => {
+                            walk.set(place, is_target, sets.unwrap_or_else(|| changes(&facts, &after)))
+                        }
                         (false, None) if may_go => {}
                         (false, Some(flow)) if may_go => walk.gates.push((place, target(place, flow))),
                         _ => walk.stays(place),
@@ -224,6 +243,7 @@ impl<'a> Fold<'a> {
 
     fn decide(&mut self, rule: &Rule, facts: &Facts) -> Outcome {
         let mut after = Cow::Borrowed(facts);
+        let mut sets = Vec::new();
         for (number, link) in rule.links.iter().enumerate() {
             let Some(matches) = self.test(link, &after) else { return Outcome::Unknown };
             if matches == 0 {
@@ -234,14 +254,19 @@ impl<'a> Fold<'a> {
             }
             for _ in 0..matches {
                 for action in &link.actions {
-                    let Some((place, fact)) = self.action(action, &after) else { return Outcome::Unknown };
-                    if let Some(known) = place.and_then(|place| after.to_mut().get_mut(place)) {
-                        *known = fact;
-                    }
+                    let Some(effect) = self.action(action, &after) else { return Outcome::Unknown };
+                    let Some(setting) = effect else { continue };
+                    let (place, fact) = match setting {
+                        Setting::Share(place, text) => (place, Fact::Known(text)),
+                        Setting::Copy(place, _) | Setting::Sum(place, ..) => (place, Fact::Unknown),
+                    };
+                    sets.push(setting);
+                    after.to_mut().get_mut(place).into_iter().for_each(|known| *known = fact);
                 }
             }
         }
-        Outcome::Always(after.into_owned())
+        let is_known = sets.iter().all(|setting| matches!(setting, Setting::Share(..)));
+        Outcome::Always(after.into_owned(), (!is_known).then_some(sets))
     }
 
     /// How many values a link matches, if that is known.
@@ -274,25 +299,43 @@ impl<'a> Fold<'a> {
         Some(matches)
     }
 
-    /// What an action sets, if that is known; no place: it has no effect.
-    fn action(&mut self, action: &Action, facts: &[Fact]) -> Option<(Option<usize>, Fact)> {
+    /// What an action sets, if that is known or comes from one slot; nothing: it has no effect.
+    fn action(&mut self, action: &Action, facts: &[Fact]) -> Option<Option<Setting>> {
         let Action::Set { collection: VariableKind::Tx, key, change } = action else { return None };
         let key = key.literal()?;
         if self.pinned.iter().any(|(name, _)| name.eq_ignore_ascii_case(&key)) {
-            return Some((None, Fact::Unknown));
+            return Some(None);
         }
         let place = self.find(&key)?;
-        let text = match change {
-            Change::Unset => None,
-            Change::To(value) => Some(self.expand(value, facts)?),
+        Some(Some(match change {
+            Change::Unset => Setting::Share(place, None),
+            Change::To(value) => match self.expand(value, facts) {
+                Some(text) => Setting::Share(place, Some(self.text(text))),
+                None => Setting::Copy(place, self.slot(value)?),
+            },
             Change::By(value, sign) => {
-                let change = self.expand(value, facts)?;
-                let Fact::Known(before) = *facts.get(place)? else { return None };
-                let before = before.and_then(|text| self.texts.get(text));
-                Some(act::sum(before.map(Bytes::as_ref), &change, *sign))
+                let change = self.expand(value, facts);
+                match (change, *facts.get(place)?) {
+                    (Some(change), Fact::Known(before)) => {
+                        let before = before.and_then(|text| self.texts.get(text));
+                        let sum = act::sum(before.map(Bytes::as_ref), &change, *sign);
+                        Setting::Share(place, Some(self.text(sum)))
+                    }
+                    (Some(change), Fact::Unknown) => {
+                        Setting::Sum(place, Source::Text(self.text(change)), *sign)
+                    }
+                    (None, _) => Setting::Sum(place, Source::Slot(self.slot(value)?), *sign),
+                }
             }
-        };
-        Some((Some(place), Fact::Known(text.map(|text| self.text(text)))))
+        }))
+    }
+
+    /// The slot that a text is, if it is nothing else.
+    fn slot(&self, text: &Macro) -> Option<usize> {
+        match text.variable()? {
+            (VariableKind::Tx, Some(key)) => self.find(key),
+            _ => None,
+        }
     }
 
     /// A text, if every variable in it is known.
@@ -395,17 +438,12 @@ impl<'a> Walk<'a> {
     }
 
     /// A rule only sets slots; it is one with the rule before it if that does too and nothing leads between them.
-    fn set(&mut self, place: usize, is_target: bool, before: &[Fact], after: &[Fact]) {
-        let changed = before.iter().zip(after).enumerate().filter(|(_, (before, after))| before != after);
-        let sets = changed.filter_map(|(slot, (_, after))| match after {
-            Fact::Known(text) => Some((slot, *text)),
-            Fact::Unknown => None,
-        });
+    fn set(&mut self, place: usize, is_target: bool, sets: Vec<Setting>) {
         match self.sets.last_mut() {
             Some((_, known)) if self.is_setting && !is_target => known.extend(sets),
             _ => {
                 self.live.insert(place);
-                self.sets.push((place, sets.collect()));
+                self.sets.push((place, sets));
                 self.is_setting = true;
             }
         }
@@ -420,6 +458,16 @@ impl<'a> Walk<'a> {
         }
         FoldedPhase { live: self.live, sets: self.sets }
     }
+}
+
+/// What is set between two places.
+fn changes(before: &[Fact], after: &[Fact]) -> Vec<Setting> {
+    let changed = before.iter().zip(after).enumerate().filter(|(_, (before, after))| before != after);
+    let sets = changed.filter_map(|(slot, (_, after))| match after {
+        Fact::Known(text) => Some(Setting::Share(slot, *text)),
+        Fact::Unknown => None,
+    });
+    sets.collect()
 }
 
 /// Whether so many names and rules that skip are followed.

@@ -1,8 +1,11 @@
 //! The loop over the rules of a phase that stay after folding.
 
+use bytes::Bytes;
 use palisade_seclang::{EngineMode, Phase};
 
+use super::fold::{Setting, Source};
 use super::program::Program;
+use crate::act;
 use crate::engine::{Engine, Flow};
 use crate::evaluate::Next;
 use crate::transaction::Transaction;
@@ -38,8 +41,9 @@ impl Transaction {
             let at = self.scratch.live.next(place)?;
             place = at + 1;
             if let Some(sets) = folded.sets(at) {
-                for (slot, text) in sets {
-                    self.state.tx.share(*slot, *text, &mut self.state.budget);
+                sets.iter().for_each(|setting| self.settle(setting));
+                if self.is_exhausted() {
+                    return None;
                 }
                 continue;
             }
@@ -66,6 +70,25 @@ impl Transaction {
             }
             if self.is_exhausted() {
                 return None;
+            }
+        }
+    }
+
+    /// Does what a rule's action would do.
+    fn settle(&mut self, setting: &Setting) {
+        match setting {
+            Setting::Share(slot, text) => self.state.tx.share(*slot, *text, &mut self.state.budget),
+            Setting::Copy(slot, from) => {
+                let value = self.state.expand_slot(*from);
+                self.state.tx.fill(*slot, value, &mut self.state.budget);
+            }
+            Setting::Sum(slot, from, sign) => {
+                let change = match from {
+                    Source::Text(text) => self.state.tx.shared(*text),
+                    Source::Slot(from) => self.state.expand_slot(*from),
+                };
+                let sum = act::sum(self.state.tx.slot(*slot).map(Bytes::as_ref), &change, *sign);
+                self.state.tx.fill(*slot, sum, &mut self.state.budget);
             }
         }
     }
