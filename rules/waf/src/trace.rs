@@ -297,6 +297,7 @@ impl Transaction {
             (Told::Decided, _) => Admission::Always("its outcome is known when the rule set is loaded"),
             (Told::Straightforward, _) => Admission::Always("the rule is not prefiltered"),
             (Told::Member, _) => Admission::Always("rules set this variable"),
+            (Told::Count, _) => Admission::Always("the number of values is compared"),
             (Told::Negated, _) => Admission::Always("the operator is negated"),
             (Told::Anything, _) => Admission::Always("nothing is known of what a match must hold"),
             (Told::Admitted, Some(Held::All(found))) => Admission::Holds(found),

@@ -92,18 +92,24 @@ impl State {
     pub(crate) fn collect(&self, target: &Target, values: &mut Vec<Value>) {
         let variable = target.variable;
         if target.count {
-            let mut number = 0_usize;
-            self.select(variable, &target.selector, |_, _| number += 1);
+            let bytes = self.count(target);
             let key = match &target.selector {
                 Selector::Exact(key) => Some(key.clone()),
                 _ => None,
             };
-            values.push(Value { variable, key, count: true, bytes: number_text(number as u64) });
+            values.push(Value { variable, key, count: true, bytes });
             return;
         }
         self.select(variable, &target.selector, |key, bytes| {
             values.push(Value { variable, key: key.cloned(), count: false, bytes: bytes.clone() });
         });
+    }
+
+    /// How many values a target has.
+    pub(crate) fn count(&self, target: &Target) -> Bytes {
+        let mut number = 0;
+        self.select(target.variable, &target.selector, |_, _| number += 1);
+        number_text(number)
     }
 
     /// The bytes of every value of a target that no exclusion takes, in order.

@@ -74,6 +74,14 @@ fn a_match_shows_its_target_its_bytes_before_and_after_its_score_and_what_admitt
 }
 
 #[test]
+fn a_count_is_always_compared() {
+    let rules = "SecRule &ARGS \"@ge 2\" \"id:1,phase:1,pass\"";
+    assert!(trace(rules, &get("/?a=1"), None).rules.is_empty());
+    let found = trace(rules, &get("/?a=1&b=2"), None);
+    assert_eq!(rule(&found, 1).values[0].admission, Admission::Always("the number of values is compared"));
+}
+
+#[test]
 fn a_watched_rule_shows_what_it_was_tried_on_and_what_it_lacks() {
     let found = trace(RULES, &get("/?a=plain"), Some(2));
     let watched = rule(&found, 2);

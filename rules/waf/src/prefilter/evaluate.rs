@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::memo::Charge;
+use super::memo::{Charge, Glance};
 use super::program::{Member, Plan, Program, View};
 use super::texts::Work;
 use crate::engine::{Engine, Link};
@@ -31,6 +31,7 @@ impl Transaction {
         match program.plan(index, 0) {
             Plan::Straightforward => true,
             Plan::Member(member) => self.admits_member(link, member),
+            Plan::Count(argument) => self.admits_count(link, argument),
             Plan::View { view, predicate, negated } => {
                 self.admits_view(program, place, *view, *predicate, *negated)
             }
@@ -51,25 +52,31 @@ impl Transaction {
         admitted
     }
 
-    /// Opens a view; none if there are too many texts to know them.
+    /// Glances at a view; none if there are too many texts to know them.
     fn look(&mut self, program: &Program, number: usize) -> Option<Charge> {
         if self.scratch.memo.opened(number).is_none() {
             let view = program.views.get(number)?;
-            if !self.scratch.memo.open(program, &self.state, &mut self.scratch.arena, (number, view)) {
-                return None;
+            let (memo, arena) = (&mut self.scratch.memo, &mut self.scratch.arena);
+            let is_new = memo.is_new(view);
+            let glance = memo.glance(program, &self.state, arena, (number, view))?;
+            self.sift(program, view, &glance);
+            if is_new {
+                self.sift_siblings(program, number, view);
             }
-            self.sift(program, view);
         }
         self.scratch.memo.opened(number)
     }
 
-    /// Whether a view that was opened may hold a text that matches.
-    fn may_hold(&self, program: &Program, view: usize, predicate: Option<usize>, negated: bool) -> bool {
-        program.views.get(view).is_none_or(|view| {
-            view.parts.iter().any(|part| {
-                let findings = self.scratch.memo.findings_of_part(*part);
-                findings.is_some_and(|findings| negated || program.may_match(predicate, findings))
-            })
+    /// Opens a view that was glanced at. Whether one of its parts may hold a text that matches.
+    fn may_hold(&mut self, program: &Program, view: usize, predicate: Option<usize>, negated: bool) -> bool {
+        let Some(view) = program.views.get(view) else { return true };
+        view.parts.iter().any(|part| {
+            let (memo, arena) = (&mut self.scratch.memo, &mut self.scratch.arena);
+            if memo.open(program, &self.state, arena, *part).is_none() {
+                return true;
+            }
+            let findings = memo.findings_of_part(*part);
+            findings.is_some_and(|findings| negated || program.may_match(predicate, findings))
         })
     }
 
@@ -85,14 +92,26 @@ impl Transaction {
         self.state.budget.units(units);
     }
 
-    /// Takes away the rules of a view that was just opened that cannot match.
-    fn sift(&mut self, program: &Program, view: &View) {
-        let findings = self.scratch.memo.findings_of(view);
+    /// Takes away the rules of a view that cannot match.
+    fn sift(&mut self, program: &Program, view: &View, glance: &Glance) {
+        let findings = self.scratch.memo.findings_of(glance);
         for rule in &view.rules {
             let may_match =
                 findings.is_some_and(|findings| rule.negated || program.may_match(rule.predicate, findings));
             if !may_match {
                 self.scratch.live.remove(rule.place);
+            }
+        }
+    }
+
+    /// The same for all views of the same values whose chains can change none of them.
+    fn sift_siblings(&mut self, program: &Program, number: usize, view: &View) {
+        let siblings = program.siblings.get(view.siblings).map(Vec::as_slice).unwrap_or_default();
+        for sibling in siblings.iter().filter(|sibling| **sibling != number) {
+            if let Some(view) = program.views.get(*sibling)
+                && let Some(glance) = self.scratch.memo.glance_at_values(program, (*sibling, view))
+            {
+                self.sift(program, view, &glance);
             }
         }
     }
@@ -106,7 +125,7 @@ impl Transaction {
     ) -> Option<bool> {
         let program = engine.program.as_ref()?;
         match program.plan(index, number) {
-            Plan::Straightforward => None,
+            Plan::Straightforward | Plan::Count(_) => None,
             // What a rule may not look at any more, only its first link may not.
             Plan::View { view, predicate, .. } if number == 0 => {
                 self.judge_view(program, link, Some(index), *view, *predicate)
@@ -136,12 +155,16 @@ impl Transaction {
     ) -> Option<bool> {
         let operator = link.operator.as_ref()?;
         self.scratch.memo.opened(view)?;
+        let parts = &program.views.get(view)?.parts;
+        for part in parts {
+            self.scratch.memo.open(program, &self.state, &mut self.scratch.arena, *part)?;
+        }
         let mut allowance = self.scratch.memo.take_allowance(view);
         let argument = self.state.expand(&link.argument);
         let mut captures = self.scratch.captures();
         let removed = self.scratch.removed_targets.len();
         let mut matched = false;
-        for part in &program.views.get(view)?.parts {
+        for part in parts {
             let findings = self.scratch.memo.findings_of_part(*part);
             if findings.is_none_or(|findings| !link.negated && !program.may_match(predicate, findings)) {
                 continue;
@@ -247,6 +270,17 @@ impl Transaction {
         let value = Value { variable: *variable, key: Some(key.clone()), count: *count, bytes };
         self.matched(link, value, &captures);
         Some(true)
+    }
+
+    /// Compares how many values a target has; if that matches, it is compared again and charged then.
+    fn admits_count(&mut self, link: &Link, argument: &Bytes) -> bool {
+        let (Some(operator), Some(target)) = (&link.operator, link.targets.first()) else { return true };
+        let number = self.state.count(target);
+        let admitted = operator.matches(&number, argument, None) != link.negated;
+        if !admitted {
+            self.state.budget.evaluation(number.len());
+        }
+        admitted
     }
 
     /// Tries one member of a collection that rules set; if it matches, it is tried again and charged then.

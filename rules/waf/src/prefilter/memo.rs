@@ -5,16 +5,18 @@
 //! same however many rules look at it, and little more for many values that its chain cannot change. Bounded by what
 //! [`super::texts`] keeps. What is known of texts is kept from phase to phase of one side; parts are not.
 
+mod glance;
+
 use std::ops::Range;
 
 use bytes::Bytes;
 use palisade_seclang::Phase;
 
-use super::program::{Findings, Part, Program, View, side};
+use super::program::{Findings, Part, Program, side};
 use super::texts::{Text, TextId, Texts, Work};
-use crate::limits::EVALUATION_UNITS;
 use crate::scratch::Arena;
 use crate::state::State;
+pub(super) use glance::Glance;
 
 /// What is known.
 #[derive(Debug, Default)]
@@ -22,16 +24,18 @@ pub(crate) struct Memo {
     texts: Texts,
     /// The texts of all groups.
     members: Vec<TextId>,
-    /// Where in `sums` each group is, and each part; [`UNKNOWN`] until it is opened.
+    /// Where in `sums` each group is, each part and each cluster; [`UNKNOWN`] until it is opened.
     groups: Vec<u32>,
     /// See `groups`.
     parts: Vec<u32>,
+    /// See `groups`.
+    clusters: Vec<u32>,
     sums: Vec<Sum>,
     /// The hits of each sum.
     hits: Vec<u64>,
     /// What each view costs those who try it as it is written.
     views: Vec<Option<Charge>>,
-    /// The hits of a view that is looked at.
+    /// The hits of a view that is glanced at, where its chain changes something.
     together: Vec<u64>,
     /// Texts on the way through a chain.
     way: Vec<Text>,
@@ -79,6 +83,7 @@ impl Memo {
         self.members.clear();
         self.groups.clear();
         self.parts.clear();
+        self.clusters.clear();
         self.sums.clear();
         self.hits.clear();
         self.views.clear();
@@ -105,7 +110,7 @@ impl Memo {
         self.texts.take_work()
     }
 
-    /// The charge of a view that was opened.
+    /// The charge of a view that was glanced at.
     pub(super) fn opened(&self, view: usize) -> Option<Charge> {
         *self.views.get(view)?
     }
@@ -121,50 +126,15 @@ impl Memo {
         self.allowance.take().unwrap_or(whole)
     }
 
-    /// Opens a view; false if there are too many texts to know them.
+    /// Opens a part; none if there are too many texts to know them.
     pub(super) fn open(
         &mut self,
         program: &Program,
         state: &State,
         arena: &mut Arena,
-        (number, view): (usize, &View),
-    ) -> bool {
-        if self.views.is_empty() {
-            self.views.resize(program.views.len(), None);
-            self.parts.resize(program.parts.len(), UNKNOWN);
-            self.groups.resize(program.groups.len(), UNKNOWN);
-        }
-        let mut charge = Charge::default();
-        for part in &view.parts {
-            let Some(sum) = self.part(program, state, arena, *part).and_then(|place| self.sums.get(place))
-            else {
-                return false;
-            };
-            charge.transformations += sum.transformed;
-            charge.evaluations += sum.total + sum.texts as u64 * EVALUATION_UNITS;
-        }
-        self.views.get_mut(number).map(|known| *known = Some(charge)).is_some()
-    }
-
-    /// What all texts of a view that was opened hold together; none if it has none.
-    pub(super) fn findings_of(&mut self, view: &View) -> Option<Findings<'_>> {
-        self.together.clear();
-        let (mut longest, mut texts) = (0, 0);
-        for part in &view.parts {
-            let sum = self.sums.get(*self.parts.get(*part)? as usize)?;
-            if sum.texts == 0 {
-                continue;
-            }
-            let hits = self.hits.get(sum.hits.clone())?;
-            if texts == 0 {
-                self.together.extend_from_slice(hits);
-            } else {
-                self.together.iter_mut().zip(hits).for_each(|(word, more)| *word |= more);
-            }
-            longest = longest.max(sum.longest);
-            texts += sum.texts;
-        }
-        (texts > 0).then_some(Findings { bytes: longest, hits: &self.together })
+        part: usize,
+    ) -> Option<()> {
+        self.part(program, state, arena, part).map(|_| ())
     }
 
     /// What all texts of a part that was opened hold together; none if it has none.

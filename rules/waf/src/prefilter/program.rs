@@ -34,6 +34,10 @@ pub(crate) struct Program {
     pub(super) folded: Folded,
     pub(super) views: Vec<View>,
     pub(super) groups: Vec<Group>,
+    /// Lists of groups that views look at: many views differ in their chains alone.
+    pub(super) clusters: Vec<Vec<usize>>,
+    /// The views of one phase with one cluster.
+    pub(super) siblings: Vec<Vec<usize>>,
     pub(super) parts: Vec<Part>,
     pub(super) chains: Vec<Chain>,
     /// Every transformation of the chains.
@@ -58,6 +62,8 @@ pub(super) enum Plan {
     },
     /// One member of a collection that rules set, or whether it is there, against a literal.
     Member(Member),
+    /// How many values the only target has, against this literal.
+    Count(Bytes),
 }
 
 /// One member of a collection that rules set, against a literal.
@@ -94,6 +100,12 @@ impl Member {
 pub(super) struct View {
     /// In the order of the targets.
     pub(super) parts: Vec<usize>,
+    /// The groups of the parts.
+    pub(super) cluster: usize,
+    /// The place of its siblings, which it is one of.
+    pub(super) siblings: usize,
+    /// The chain of every part.
+    pub(super) chain: usize,
     /// The rules that look at it.
     pub(super) rules: Vec<Sifted>,
 }
@@ -217,6 +229,8 @@ impl Program {
             folded,
             views: builder.views,
             groups: builder.groups,
+            clusters: builder.clusters.items,
+            siblings: builder.siblings,
             parts: builder.parts.items,
             chains: builder.chains.items,
             predicates,
@@ -270,6 +284,9 @@ struct Builder {
     view_keys: Interned<(usize, Vec<usize>)>,
     groups: Vec<Group>,
     group_keys: Interned<String>,
+    clusters: Interned<Vec<usize>>,
+    siblings: Vec<Vec<usize>>,
+    sibling_keys: Interned<(usize, usize)>,
     parts: Interned<Part>,
     chains: Interned<Chain>,
     kinds: Interned<Transformation>,
@@ -295,6 +312,9 @@ impl Builder {
         if let Some(plan) = member(link, folded) {
             return plan;
         }
+        if let Some(plan) = count(link) {
+            return plan;
+        }
         if link.transformations.len() > CHAIN
             || link.targets.is_empty()
             || !link.targets.iter().all(|target| is_fixed(target.variable))
@@ -314,14 +334,21 @@ impl Builder {
         let kinds = steps.iter().fold(0, |kinds, step| kinds | 1 << (step % 64));
         let chain = self.chains.place(Chain { steps, kinds });
         let multi_match = link.multi_match;
-        let mut parts = Vec::new();
+        let (mut parts, mut groups) = (Vec::new(), Vec::new());
         for target in &link.targets {
             let group = self.group(target, &link.exclusions);
             parts.push(self.parts.place(Part { group, chain, multi_match }));
+            groups.push(group);
         }
         let view = self.view_keys.place((phase as usize, parts.clone()));
         if view == self.views.len() {
-            self.views.push(View { parts, rules: Vec::new() });
+            let cluster = self.clusters.place(groups);
+            let siblings = self.sibling_keys.place((phase as usize, cluster));
+            match self.siblings.get_mut(siblings) {
+                Some(known) => known.push(view),
+                None => self.siblings.push(vec![view]),
+            }
+            self.views.push(View { parts, cluster, siblings, chain, rules: Vec::new() });
         }
         view
     }
@@ -449,6 +476,13 @@ fn member(link: &Link, folded: &Folded) -> Option<Plan> {
         count: target.count,
         argument,
     }))
+}
+
+/// A test of how many values a target has.
+fn count(link: &Link) -> Option<Plan> {
+    let [target] = link.targets.as_slice() else { return None };
+    let is_plain = target.count && link.transformations.is_empty() && is_fixed(target.variable);
+    if is_plain { link.argument.literal().map(Plan::Count) } else { None }
 }
 
 /// Whether a variable is the same for all rules of a phase. Only what is known to be is listed.

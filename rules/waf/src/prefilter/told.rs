@@ -14,6 +14,8 @@ pub(crate) enum Told {
     Straightforward,
     /// It looks at one member of a collection that rules set, whenever that is there.
     Member,
+    /// It compares how many values there are.
+    Count,
     /// It is tried on every text, since its operator is negated.
     Negated,
     /// It is tried on every text, since nothing is known of what a match must hold.
@@ -38,6 +40,7 @@ impl Program {
         match self.plan(rule, 0) {
             Plan::Straightforward => Told::Straightforward,
             Plan::Member(_) => Told::Member,
+            Plan::Count(_) => Told::Count,
             Plan::View { negated: true, .. } => Told::Negated,
             Plan::View { predicate: None, .. } => Told::Anything,
             Plan::View { predicate, .. } => {

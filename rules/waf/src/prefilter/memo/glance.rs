@@ -1,0 +1,136 @@
+//! What the values of a view hold together, known before any of its parts is opened.
+//!
+//! Many views look at the same values, each through a chain of its own, and most chains can change none of them. What the
+//! values hold is joined once for all these views; only what a chain may change is looked at for the view alone. It is a
+//! little more than what the view's texts hold: values stay in it that the chain changes.
+
+use super::{Charge, Memo, Sum, UNKNOWN};
+use crate::limits::EVALUATION_UNITS;
+use crate::prefilter::program::{Findings, Program, View};
+use crate::scratch::Arena;
+use crate::state::State;
+
+/// What a view holds at most.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::prefilter) struct Glance {
+    /// Whether it has texts.
+    any: bool,
+    longest: usize,
+    /// The sum that has its hits; none: the memo's `together` has them.
+    sum: Option<usize>,
+}
+
+/// What it costs to try some texts as they are written.
+fn evaluations(sum: &Sum) -> u64 {
+    sum.total + sum.texts as u64 * EVALUATION_UNITS
+}
+
+impl Memo {
+    /// Whether the values of a view are not gathered yet.
+    pub(in crate::prefilter) fn is_new(&self, view: &View) -> bool {
+        self.clusters.get(view.cluster).is_none_or(|place| *place == UNKNOWN)
+    }
+
+    /// Glances at a view, and keeps what it costs; none if there are too many texts to know them.
+    pub(in crate::prefilter) fn glance(
+        &mut self,
+        program: &Program,
+        state: &State,
+        arena: &mut Arena,
+        (number, view): (usize, &View),
+    ) -> Option<Glance> {
+        if self.views.is_empty() {
+            self.views.resize(program.views.len(), None);
+            self.parts.resize(program.parts.len(), UNKNOWN);
+            self.groups.resize(program.groups.len(), UNKNOWN);
+            self.clusters.resize(program.clusters.len(), UNKNOWN);
+        }
+        self.cluster(program, state, view.cluster)?;
+        if let Some(glance) = self.glance_at_values(program, (number, view)) {
+            return Some(glance);
+        }
+        let chain = program.chains.get(view.chain)?;
+        let steps = chain.steps.len() as u64;
+        let all = self.sums.get(*self.clusters.get(view.cluster)? as usize)?;
+        let mut glance = Glance { any: all.texts > 0, longest: all.longest, sum: None };
+        let mut charge = Charge { transformations: all.total * steps, evaluations: evaluations(all) };
+        self.together.clear();
+        self.together.extend_from_slice(self.hits.get(all.hits.clone())?);
+        for part in &view.parts {
+            let values = self.sums.get(*self.groups.get(program.parts.get(*part)?.group)? as usize)?;
+            if values.may & chain.kinds == 0 {
+                continue;
+            }
+            charge.transformations -= values.total * steps;
+            charge.evaluations -= evaluations(values);
+            let place = self.part(program, state, arena, *part)?;
+            let sum = self.sums.get(place)?;
+            charge.transformations += sum.transformed;
+            charge.evaluations += evaluations(sum);
+            glance.longest = glance.longest.max(sum.longest);
+            let hits = self.hits.get(sum.hits.clone())?;
+            self.together.iter_mut().zip(hits).for_each(|(word, more)| *word |= more);
+        }
+        *self.views.get_mut(number)? = Some(charge);
+        Some(glance)
+    }
+
+    /// The same for a view whose values were gathered, if its chain can change none of them.
+    pub(in crate::prefilter) fn glance_at_values(
+        &mut self,
+        program: &Program,
+        (number, view): (usize, &View),
+    ) -> Option<Glance> {
+        let chain = program.chains.get(view.chain)?;
+        let place = *self.clusters.get(view.cluster)? as usize;
+        let all = self.sums.get(place)?;
+        if all.may & chain.kinds != 0 {
+            return None;
+        }
+        let transformations = all.total * chain.steps.len() as u64;
+        *self.views.get_mut(number)? = Some(Charge { transformations, evaluations: evaluations(all) });
+        Some(Glance { any: all.texts > 0, longest: all.longest, sum: Some(place) })
+    }
+
+    /// What the texts of a view hold at most; none if it has none.
+    pub(in crate::prefilter) fn findings_of(&self, glance: &Glance) -> Option<Findings<'_>> {
+        let hits = match glance.sum {
+            Some(place) => self.hits.get(self.sums.get(place)?.hits.clone())?,
+            None => &self.together,
+        };
+        glance.any.then_some(Findings { bytes: glance.longest, hits })
+    }
+
+    /// Joins what the values of some groups hold; none if there are too many texts.
+    fn cluster(&mut self, program: &Program, state: &State, number: usize) -> Option<usize> {
+        let known = *self.clusters.get(number)?;
+        if known != UNKNOWN {
+            return Some(known as usize);
+        }
+        let groups = program.clusters.get(number)?;
+        let place = if let [group] = groups.as_slice() {
+            self.group(program, state, *group)?
+        } else {
+            for group in groups {
+                self.group(program, state, *group)?;
+            }
+            let mut sum = self.nothing(program, 0..0);
+            let (known, joined) = self.hits.split_at_mut(sum.hits.start);
+            for group in groups {
+                let values = self.sums.get(*self.groups.get(*group)? as usize)?;
+                if values.texts > 0 {
+                    sum.texts += values.texts;
+                    sum.longest = sum.longest.max(values.longest);
+                    sum.total += values.total;
+                    sum.may |= values.may;
+                    let hits = known.get(values.hits.clone())?;
+                    joined.iter_mut().zip(hits).for_each(|(word, more)| *word |= more);
+                }
+            }
+            self.sums.push(sum);
+            self.sums.len() - 1
+        };
+        *self.clusters.get_mut(number)? = u32::try_from(place).ok()?;
+        Some(place)
+    }
+}
