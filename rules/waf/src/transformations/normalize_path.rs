@@ -11,7 +11,7 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b"/.")];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
-    if is_normal(input) { Cow::Borrowed(input) } else { settle(input, normalize(input)) }
+    if is_normal(input) { Cow::Borrowed(input) } else { settle(input, normalize(input, |byte| byte == b'/')) }
 }
 
 /// Whether nothing is to be removed: no empty segment between others, and none of dots. What is left is rare.
@@ -25,32 +25,37 @@ pub(super) fn is_normal(input: &[u8]) -> bool {
         })
 }
 
-/// The normal form of a path with forward slashes.
-pub(super) fn normalize(input: &[u8]) -> Vec<u8> {
-    let absolute = input.first() == Some(&b'/');
-    let mut segments: Vec<&[u8]> = Vec::new();
-    for segment in input.split(|&byte| byte == b'/') {
+/// The normal form of a path whose segments `slash` bytes end. What is written is also the list of segments, so that a
+/// path of nothing but dots costs no more memory than its bytes.
+pub(super) fn normalize(input: &[u8], slash: impl Fn(u8) -> bool) -> Vec<u8> {
+    let root = usize::from(input.first().is_some_and(|byte| slash(*byte)));
+    let mut output = buffer(input.len() + 1);
+    output.extend(std::iter::repeat_n(b'/', root));
+    // Each segment is written with a slash behind it.
+    for segment in input.split(|byte| slash(*byte)) {
         match segment {
             b"" | b"." => {}
-            b".." => match segments.last() {
-                Some(&last) if last != b".." => {
-                    segments.pop();
-                }
-                _ if absolute => {}
-                _ => segments.push(segment),
+            b".." => match last_segment(&output, root) {
+                Some(from) if output.get(from..) != Some(b"../") => output.truncate(from),
+                None if root == 1 => {}
+                _ => output.extend_from_slice(b"../"),
             },
-            _ => segments.push(segment),
+            _ => {
+                output.extend_from_slice(segment);
+                output.push(b'/');
+            }
         }
     }
-    let mut output = buffer(input.len());
-    if absolute {
-        output.push(b'/');
-    }
-    output.extend_from_slice(&segments.join(&b'/'));
-    if !segments.is_empty() && input.last() == Some(&b'/') {
-        output.push(b'/');
+    if output.len() > root && !input.last().is_some_and(|byte| slash(*byte)) {
+        output.pop();
     }
     output
+}
+
+/// Where the last segment begins; none if nothing is left.
+fn last_segment(written: &[u8], root: usize) -> Option<usize> {
+    let (_, segments) = written.get(root..)?.split_last()?;
+    Some(memchr::memrchr(b'/', segments).map_or(root, |slash| root + slash + 1))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{map_bytes, settle};
+use super::bytes::settle;
 use super::normalize_path::{is_normal, normalize};
 use crate::prefilter::ByteSet;
 
@@ -14,8 +14,7 @@ pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'\\', input).is_none() && is_normal(input) {
         return Cow::Borrowed(input);
     }
-    let slashed = map_bytes(input, |byte| if byte == b'\\' { b'/' } else { byte });
-    settle(input, normalize(&slashed))
+    settle(input, normalize(input, |byte| matches!(byte, b'/' | b'\\')))
 }
 
 #[cfg(test)]

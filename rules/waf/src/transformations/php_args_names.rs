@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::settle;
+use super::bytes::{buffer, settle};
 use crate::prefilter::ByteSet;
 
 /// See [`super::changes`].
@@ -11,7 +11,7 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b" .[")];
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
-    let mut output = Vec::with_capacity(input.len());
+    let mut output = buffer(input.len());
     let start = input.iter().take_while(|&&byte| byte == b' ').count();
     let name = input.get(start..).unwrap_or_default();
     let plain = name.iter().take_while(|&&byte| byte != b'[').count();

@@ -3,7 +3,7 @@
 use palisade_seclang::Transformation as T;
 
 use super::bytes::{NBSP, hex_digit, hex_pair, is_space, run};
-use super::{css_decode, escape_seq_decode, html_entity_decode, js_decode, normalize_path, url_decode_uni};
+use super::{css_decode, escape_seq_decode, html_entity_decode, js_decode, url_decode_uni};
 
 /// Those that have one.
 pub(super) const FAST: &[T] = &[
@@ -34,12 +34,8 @@ pub(super) fn apply(transformation: T, input: &[u8]) -> Vec<u8> {
         T::HtmlEntityDecode => html_entity_decode(input),
         T::JsDecode => escapes(input, js_decode::escape),
         T::Lowercase => input.to_ascii_lowercase(),
-        T::NormalizePath => normalize_path::normalize(input),
-        T::NormalizePathWin => {
-            let slashed: Vec<u8> =
-                input.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect();
-            normalize_path::normalize(&slashed)
-        }
+        T::NormalizePath => normalize_path(input, b"/"),
+        T::NormalizePathWin => normalize_path(input, b"/\\"),
         T::RemoveNulls => input.iter().copied().filter(|byte| *byte != 0).collect(),
         T::RemoveWhitespace => {
             input.iter().copied().filter(|byte| !is_space(*byte) && *byte != NBSP).collect()
@@ -50,6 +46,27 @@ pub(super) fn apply(transformation: T, input: &[u8]) -> Vec<u8> {
         T::Utf8ToUnicode => utf8_to_unicode(input),
         other => panic!("{} has no fast form", other.name()),
     }
+}
+
+/// With a list of the segments that are left.
+fn normalize_path(input: &[u8], slashes: &[u8]) -> Vec<u8> {
+    let is_slash = |byte: &u8| slashes.contains(byte);
+    let absolute = input.first().is_some_and(is_slash);
+    let mut segments: Vec<&[u8]> = Vec::new();
+    for segment in input.split(is_slash).filter(|segment| !matches!(*segment, b"" | b".")) {
+        let back = segment == b"..";
+        if back && segments.last().is_some_and(|last| *last != b"..") {
+            segments.pop();
+        } else if !(back && absolute) {
+            segments.push(segment);
+        }
+    }
+    let mut output = if absolute { b"/".to_vec() } else { Vec::new() };
+    output.extend(segments.join(&b'/'));
+    if !segments.is_empty() && input.last().is_some_and(is_slash) {
+        output.push(b'/');
+    }
+    output
 }
 
 fn cmd_line(input: &[u8]) -> Vec<u8> {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::settle;
+use super::bytes::{buffer, settle};
 use crate::prefilter::ByteSet;
 
 /// See [`super::changes`].
@@ -14,7 +14,7 @@ pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr3(b'/', b'-', b'#', input).is_none() {
         return Cow::Borrowed(input);
     }
-    let mut output = Vec::with_capacity(input.len());
+    let mut output = buffer(input.len());
     let mut rest = input;
     while let [byte, tail @ ..] = rest {
         let (open, ends): (usize, [&[u8]; 2]) = match rest {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{hex_pair, settle};
+use super::bytes::{buffer, hex_pair, settle};
 use crate::prefilter::ByteSet;
 
 /// See [`super::changes`].
@@ -13,7 +13,7 @@ pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr2(b'x', b'X', input).is_none() {
         return Cow::Borrowed(input);
     }
-    let mut output = Vec::with_capacity(input.len());
+    let mut output = buffer(input.len());
     let mut at = 0;
     while let Some(&byte) = input.get(at) {
         let marked = byte == b'0' && matches!(input.get(at + 1), Some(b'x' | b'X'));

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::settle;
+use super::bytes::{buffer, settle};
 use crate::prefilter::ByteSet;
 
 /// See [`super::changes`].
@@ -11,7 +11,7 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::NONE.with(0, b')').with(b'+', 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
     let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-    let mut output = Vec::with_capacity(input.len());
+    let mut output = buffer(input.len());
     for &byte in input {
         match byte {
             b' ' => output.push(b'+'),

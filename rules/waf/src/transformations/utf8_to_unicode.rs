@@ -2,6 +2,8 @@
 //! plane). ASCII stays, and so do bytes that are not UTF-8.
 
 use std::borrow::Cow;
+
+use super::bytes::buffer;
 use crate::prefilter::ByteSet;
 
 /// See [`super::changes`]: a leading byte and one that follows it.
@@ -12,7 +14,10 @@ pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
     if input.is_ascii() {
         return Cow::Borrowed(input);
     }
-    let mut output = Vec::with_capacity(input.len() * 2);
+    // Three times the input at most, so the room is counted first.
+    let longer = input.utf8_chunks().flat_map(|chunk| chunk.valid().chars()).filter(|other| !other.is_ascii());
+    let more: usize = longer.map(|other| escaped(other.into()) + 2 - other.len_utf8()).sum();
+    let mut output = buffer(input.len() + more);
     let mut changed = false;
     for chunk in input.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -28,11 +33,15 @@ pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
     if changed { Cow::Owned(output) } else { Cow::Borrowed(input) }
 }
 
+/// Digits of a code point.
+fn escaped(point: u32) -> usize {
+    (8 - point.leading_zeros() as usize / 4).max(4)
+}
+
 /// Writes `%uhhhh`, with as many digits as it takes, four at least.
 fn escape(point: u32, output: &mut Vec<u8>) {
     output.extend_from_slice(b"%u");
-    let digits = (8 - point.leading_zeros() / 4).max(4);
-    for place in (0..digits).rev() {
+    for place in (0..escaped(point)).rev() {
         let digit = char::from_digit(point >> (place * 4) & 15, 16).unwrap_or('0');
         output.push(digit as u8);
     }
