@@ -33,8 +33,7 @@ fn rules() -> Option<&'static RuleSet> {
     let read = || {
         let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/crs"));
         let directory = std::env::var_os("PALISADE_CRS").map_or(beside, PathBuf::from);
-        let include = ["crs-setup.conf.example", "rules/*.conf"];
-        directory.join("rules").is_dir().then(|| waf::rule_set(&directory, &include).unwrap())
+        directory.join("rules").is_dir().then(|| waf::rule_set(&directory, &waf::CRS_FILES).unwrap())
     };
     RULES.get_or_init(read).as_ref()
 }

@@ -18,6 +18,9 @@ use crate::requests::{HOST, Shape};
 /// The files of the rule set that the comparison writes, in the order in which they are read.
 pub const FILES: [&str; 3] = ["base.conf", "crs-setup.conf", "rules/*.conf"];
 
+/// The files of the Core Rule Set as it is unpacked, without base.conf.
+pub const CRS_FILES: [&str; 2] = ["crs-setup.conf.example", "rules/*.conf"];
+
 /// Reads `include` below `directory`.
 pub fn rule_set(directory: &Path, include: &[&str]) -> Result<RuleSet> {
     let include: Vec<String> = include.iter().map(|&name| name.to_owned()).collect();

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use palisade_benches::recipes::Recipe;
 use palisade_benches::requests::{self, Judge, expected};
-use palisade_benches::waf::{Exchange, policy, rule_set};
+use palisade_benches::waf::{CRS_FILES, Exchange, policy, rule_set};
 use palisade_waf::Engine;
 
 /// Judgements before those that count: what a thread keeps is made by then.
@@ -29,9 +29,6 @@ const WARM_UP: usize = 3;
 
 /// Bytes of a recipe's request.
 const RECIPE_BYTES: usize = 127 * 1024;
-
-/// Files of the Core Rule Set as it is unpacked.
-const FILES: [&str; 2] = ["crs-setup.conf.example", "rules/*.conf"];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -44,7 +41,7 @@ fn main() -> Result<()> {
     let level: u8 = level.parse().context("LEVEL is a number")?;
     let runs: usize = runs.parse().context("RUNS is a number")?;
     let directory = std::env::var("PALISADE_CRS").context("PALISADE_CRS names the Core Rule Set")?;
-    let (set, policy) = (rule_set(Path::new(&directory), &FILES)?, policy(level));
+    let (set, policy) = (rule_set(Path::new(&directory), &CRS_FILES)?, policy(level));
     let engine = if slow { Engine::compile_slow(&set, &policy) } else { Engine::compile(&set, &policy) };
     let engine = Arc::new(engine?);
     let one = |name| requests::shape(name).with_context(|| format!("no shape is called {name}"));
