@@ -89,6 +89,65 @@ fn waf_90_a_long_upload_passes_in_bounded_memory_and_everything_but_its_files_is
     assert!(grown < 32 << 20, "{grown} bytes more for an upload of 50 MiB");
 }
 
+/// A form with a file that begins and ends with so many bytes around `middle`.
+fn long_form(around: usize, middle: &str) -> Vec<u8> {
+    let bytes = "x".repeat(around);
+    let head = "--b0undary\r\ncontent-disposition: form-data; name=f; filename=a\r\n\r\n";
+    let body = format!("{head}{bytes}{middle}{bytes}\r\n--b0undary--\r\n");
+    post("multipart/form-data; boundary=b0undary", &body).into_bytes()
+}
+
+#[test]
+fn waf_92_a_file_that_holds_what_some_reader_takes_for_a_boundary_never_arrives_however_long_it_is() {
+    const FIELDS: &str = "SecRule ARGS \"@contains attack\" \"id:3,phase:2,deny,status:403\"";
+    const HELD: usize = 64 * 1024;
+    for over in ["reject", "inspectPrefix"] {
+        let stage = Stage::with(Origin::ok(), |policy| with_waf(policy, FIELDS, HELD, over));
+        let mut refused = 0;
+        // White space and quotes; Django takes one within a line, Werkzeug one behind a carriage return.
+        for odd in
+            ["\r\n-- b0undary", "\r\n--\"b0undary\"", "x--b0undary", "\r--b0undary", "\n--\t \x0b b0undary"]
+        {
+            let part = format!("{odd}\r\ncontent-disposition: form-data; name=evil\r\n\r\nattack");
+            // In a form that is held, at its limit, and where the bytes pass unheld.
+            for around in [100, HELD / 2, HELD - 80, 300_000] {
+                let mut client = Client::connect(stage.edge);
+                client.send(long_form(around, &part));
+                let answer = client.answer().unwrap_or_else(|| panic!("{odd:?} {around}: no answer"));
+                assert_eq!(answer.status, 400, "{over} {odd:?} {around}");
+                refused += 1;
+            }
+        }
+        assert_eq!(stage.origin.count(), 0, "no request is whole");
+        let text = stage.origin.text();
+        assert!(!text.contains("attack") && !text.contains("name=evil"), "{over}");
+        let metrics = stage.metrics();
+        let counted = metrics.lines().find(|line| line.contains("body_malformed")).unwrap_or_default();
+        assert!(counted.ends_with(&format!(" {refused}")), "{counted} of {refused}");
+        stage.serves_others();
+    }
+}
+
+#[test]
+fn waf_92_key_files_and_patches_are_uploaded_as_they_are() {
+    // ModSecurity's recommended rules beside our own.
+    const STRICT: &str = r#"
+SecRule REQBODY_ERROR "!@eq 0" "id:2,phase:2,deny,status:400"
+SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:3,phase:2,deny,status:400"
+SecRule MULTIPART_UNMATCHED_BOUNDARY "!@eq 0" "id:4,phase:2,deny,status:400"
+"#;
+    const HELD: usize = 64 * 1024;
+    let stage = Stage::with(Origin::ok(), |policy| with_waf(policy, STRICT, HELD, "reject"));
+    let text = "-----BEGIN PRIVATE KEY-----\r\nTUlJRXZn\r\n-----END PRIVATE KEY-----\r\n--- a/f\n+++ b/f\n\
+                @@ -1 +1 @@\n--old\n-- \nsignature\n--\r\n-- \"quoted\"\r\n--b0und\r\n-- b0und\r\n";
+    for repeat in [1, 20, 3_000] {
+        let sent = long_form(10, &format!("\r\n{}", text.repeat(repeat)));
+        let seen = stage.forwards("keys and patches", &sent);
+        assert!(sent.ends_with(&seen.body) && seen.body.len() > text.len() * repeat, "{repeat}");
+    }
+    stage.alive();
+}
+
 #[test]
 fn waf_94_deep_json_and_duplicate_keys_are_refused_or_seen_whole() {
     let stage = Stage::with(Origin::ok(), |policy| with_waf(policy, RULES, 512 * 1024, "reject"));
