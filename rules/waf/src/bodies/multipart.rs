@@ -66,9 +66,9 @@ pub struct Flags {
     pub boundary_quoted: bool,
     /// There is white space around the boundary's `=`.
     pub boundary_whitespace: bool,
-    /// Bytes stand before the first boundary.
+    /// A line that is not empty stands before the first boundary. Many home-made clients send an empty one.
     pub data_before: bool,
-    /// Bytes stand after the last boundary.
+    /// A line that is not empty stands after the last boundary. Many home-made clients send an empty one.
     pub data_after: bool,
     /// A part header is continued on the next line.
     pub header_folding: bool,
@@ -256,8 +256,8 @@ impl Reader {
     /// Any other line.
     fn other_line(&mut self, line: &Line<'_>) -> Result<(), &'static str> {
         match &mut self.state {
-            State::Before => self.form.flags.data_before = true,
-            State::After => self.form.flags.data_after = true,
+            State::Before => self.form.flags.data_before |= !line.text.is_empty(),
+            State::After => self.form.flags.data_after |= !line.text.is_empty(),
             State::Data { end, ending, .. } => {
                 *end = line.start + line.text.len();
                 *ending = line.ending;

@@ -113,7 +113,10 @@ fn each_malformation_has_its_flag() {
             flagged(|flags| flags.boundary_whitespace = true),
         ),
         (TYPE, format!("x\r\n{plain}"), flagged(|flags| flags.data_before = true)),
+        (TYPE, format!("\r\n{plain}\r\n\r\n"), Flags::default()),
+        (TYPE, format!("\r\n \r\n{plain}"), flagged(|flags| flags.data_before = true)),
         (TYPE, format!("{plain}x"), flagged(|flags| flags.data_after = true)),
+        (TYPE, format!("{plain}\r\nx"), flagged(|flags| flags.data_after = true)),
         (TYPE, plain.replace("; name", ";\r\n name"), flagged(|flags| flags.header_folding = true)),
         (TYPE, plain.replace("\r\n", "\n"), flagged(|flags| flags.lf_line = true)),
         (
