@@ -201,8 +201,11 @@ impl Transaction {
                 continue;
             }
             let way = self.scratch.memo.way(program, &mut self.scratch.arena, part, member);
-            let work = self.scratch.memo.take_work().transformed.min(*allowance);
-            *allowance -= work;
+            let mut work = self.scratch.memo.take_work().transformed;
+            if !self.scratch.memo.is_uncounted(trial.part, member) {
+                work = work.min(*allowance);
+                *allowance -= work;
+            }
             self.state.budget.units(work);
             for text in &way {
                 let findings = self.scratch.memo.findings(program, text);

@@ -69,6 +69,8 @@ struct Sum {
     may: u64,
     /// Bytes that all transformations read.
     transformed: u64,
+    /// Whether what its chain makes of unread texts is not known, nor counted.
+    is_blind: bool,
     hits: Range<usize>,
 }
 
@@ -148,6 +150,13 @@ impl Memo {
     pub(super) fn members(&self, part: usize) -> Range<usize> {
         let sum = self.parts.get(part).and_then(|place| self.sums.get(*place as usize));
         sum.map_or(0..0, |sum| sum.members.clone())
+    }
+
+    /// Whether what a part's chain makes of one of its values was not counted when the part was opened.
+    pub(super) fn is_uncounted(&self, part: usize, member: usize) -> bool {
+        let sum = self.parts.get(part).and_then(|place| self.sums.get(*place as usize));
+        let is_unread = || self.members.get(member).is_some_and(|text| self.texts.is_unread(*text));
+        sum.is_some_and(|sum| sum.is_blind) && is_unread()
     }
 
     /// The texts that a part looks at for one of its values, with what is known of each.
@@ -232,6 +241,8 @@ impl Memo {
     ) -> Option<Sum> {
         let chain = program.chains.get(part.chain)?;
         let mut sum = self.nothing(program, members.clone());
+        // What was made once to know that it may hold anything, and was not kept, would be made again for every rule.
+        sum.is_blind = self.texts.has_overflowed();
         let mut way = std::mem::take(&mut self.way);
         for member in members {
             let text = *self.members.get(member)?;
@@ -240,8 +251,14 @@ impl Memo {
                 sum.transformed += (self.texts.bytes(text).len() * chain.steps.len()) as u64;
                 continue;
             }
-            sum.transformed += self.texts.follow(program, arena, (text, part), true, &mut way);
             let is_unread = self.texts.is_unread(text);
+            if is_unread && sum.is_blind {
+                self.hits.get_mut(sum.hits.clone())?.fill(u64::MAX);
+                sum.texts += 1;
+                sum.longest = usize::MAX;
+                continue;
+            }
+            sum.transformed += self.texts.follow(program, arena, (text, part), true, &mut way);
             way.iter().for_each(|text| self.add(program, &mut sum, text, is_unread));
         }
         self.way = way;
@@ -252,7 +269,7 @@ impl Memo {
         let from = self.hits.len();
         self.hits.resize(from + self.texts.words(program), 0);
         let hits = from..self.hits.len();
-        Sum { members, texts: 0, longest: 0, total: 0, may: 0, transformed: 0, hits }
+        Sum { members, texts: 0, longest: 0, total: 0, may: 0, transformed: 0, is_blind: false, hits }
     }
 
     /// Adds a text to a sum; what is not kept of an unread text is not scanned.

@@ -59,8 +59,10 @@ pub(super) struct Texts {
     places: Places,
     /// What transformations made of texts.
     edges: Vec<Edge>,
-    /// Whether something was not kept for want of room.
+    /// Whether something was not kept for want of room, since what was made was forgotten.
     is_full: bool,
+    /// Whether anything was not kept for want of room.
+    has_overflowed: bool,
     /// Work since it was last asked for.
     work: Work,
 }
@@ -206,7 +208,8 @@ impl Texts {
         self.made.clear();
         self.places.clear();
         self.edges.clear();
-        (self.side, self.is_full, self.work) = (0, false, Work::default());
+        (self.is_full, self.has_overflowed) = (false, false);
+        (self.side, self.work) = (0, Work::default());
     }
 
     /// Words of hits.
@@ -303,6 +306,11 @@ impl Texts {
         self.entry(text).is_some_and(|text| text.scan != Scan::Done)
     }
 
+    /// Whether anything that was made of this side's texts was not kept for want of room.
+    pub(super) fn has_overflowed(&self) -> bool {
+        self.has_overflowed
+    }
+
     /// Scans a text that is not kept.
     pub(super) fn scan(&mut self, program: &Program, bytes: &[u8], hits: &mut [u64]) {
         self.work.scanned += bytes.len() as u64;
@@ -383,7 +391,7 @@ impl Texts {
                 Some(Text::Known(to))
             }
             None => {
-                self.is_full = true;
+                (self.is_full, self.has_overflowed) = (true, true);
                 Some(Text::Loose(made))
             }
         }
