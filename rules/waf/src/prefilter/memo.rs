@@ -69,9 +69,21 @@ struct Sum {
     may: u64,
     /// Bytes that all transformations read.
     transformed: u64,
-    /// Whether what its chain makes of unread texts is not known, nor counted.
-    is_blind: bool,
+    /// Of which texts it is not known, nor counted, what its chain makes.
+    blind: Blind,
     hits: Range<usize>,
+}
+
+/// Of which texts what transformations make is not looked at in advance: what would be made to know that it may hold
+/// anything, and finds no room, would be made again for every rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blind {
+    /// Of none, as long as there is room.
+    None,
+    /// Of those that were not read.
+    Unread,
+    /// Of all, where much of what looks at them is awake already.
+    All,
 }
 
 impl Memo {
@@ -136,7 +148,7 @@ impl Memo {
         arena: &mut Arena,
         part: usize,
     ) -> Option<()> {
-        self.part(program, state, arena, part).map(|_| ())
+        self.part(program, state, arena, part, false).map(|_| ())
     }
 
     /// What all texts of a part that was opened hold together; none if it has none.
@@ -155,8 +167,11 @@ impl Memo {
     /// Whether what a part's chain makes of one of its values was not counted when the part was opened.
     pub(super) fn is_uncounted(&self, part: usize, member: usize) -> bool {
         let sum = self.parts.get(part).and_then(|place| self.sums.get(*place as usize));
-        let is_unread = || self.members.get(member).is_some_and(|text| self.texts.is_unread(*text));
-        sum.is_some_and(|sum| sum.is_blind) && is_unread()
+        match sum.map_or(Blind::None, |sum| sum.blind) {
+            Blind::None => false,
+            Blind::Unread => self.members.get(member).is_some_and(|text| self.texts.is_unread(*text)),
+            Blind::All => true,
+        }
     }
 
     /// The texts that a part looks at for one of its values, with what is known of each.
@@ -209,8 +224,15 @@ impl Memo {
         program.chains.get(part.chain).is_some_and(|chain| self.texts.may(text) & chain.kinds == 0)
     }
 
-    /// Opens a part; none if there are too many texts.
-    fn part(&mut self, program: &Program, state: &State, arena: &mut Arena, number: usize) -> Option<usize> {
+    /// Opens a part of a view much of which may be awake; none if there are too many texts.
+    fn part(
+        &mut self,
+        program: &Program,
+        state: &State,
+        arena: &mut Arena,
+        number: usize,
+        is_awake: bool,
+    ) -> Option<usize> {
         let known = *self.parts.get(number)?;
         if known != UNKNOWN {
             return Some(known as usize);
@@ -223,7 +245,12 @@ impl Memo {
             // Every text is its value.
             Sum { transformed: values.total * chain.steps.len() as u64, ..values.clone() }
         } else {
-            self.sum(program, arena, part, values.members.clone())?
+            let blind = match (self.texts.has_overflowed(), is_awake) {
+                (false, _) => Blind::None,
+                (true, false) => Blind::Unread,
+                (true, true) => Blind::All,
+            };
+            self.sum(program, arena, part, values.members.clone(), blind)?
         };
         self.sums.push(sum);
         let place = self.sums.len() - 1;
@@ -238,11 +265,11 @@ impl Memo {
         arena: &mut Arena,
         part: &Part,
         members: Range<usize>,
+        blind: Blind,
     ) -> Option<Sum> {
         let chain = program.chains.get(part.chain)?;
         let mut sum = self.nothing(program, members.clone());
-        // What was made once to know that it may hold anything, and was not kept, would be made again for every rule.
-        sum.is_blind = self.texts.has_overflowed();
+        sum.blind = blind;
         let mut way = std::mem::take(&mut self.way);
         for member in members {
             let text = *self.members.get(member)?;
@@ -252,7 +279,7 @@ impl Memo {
                 continue;
             }
             let is_unread = self.texts.is_unread(text);
-            if is_unread && sum.is_blind {
+            if blind == Blind::All || blind == Blind::Unread && is_unread {
                 self.hits.get_mut(sum.hits.clone())?.fill(u64::MAX);
                 sum.texts += 1;
                 sum.longest = usize::MAX;
@@ -269,7 +296,7 @@ impl Memo {
         let from = self.hits.len();
         self.hits.resize(from + self.texts.words(program), 0);
         let hits = from..self.hits.len();
-        Sum { members, texts: 0, longest: 0, total: 0, may: 0, transformed: 0, is_blind: false, hits }
+        Sum { members, texts: 0, longest: 0, total: 0, may: 0, transformed: 0, blind: Blind::None, hits }
     }
 
     /// Adds a text to a sum; what is not kept of an unread text is not scanned.

@@ -10,6 +10,9 @@ use crate::prefilter::program::{Findings, Program, View};
 use crate::scratch::Arena;
 use crate::state::State;
 
+/// One in so many rules of a view awake is many: knowing what is made of a text takes about as long as trying two rules.
+const AWAKE: usize = 3;
+
 /// What a view holds at most.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::prefilter) struct Glance {
@@ -54,6 +57,7 @@ impl Memo {
         let all = self.sums.get(*self.clusters.get(view.cluster)? as usize)?;
         let mut glance = Glance { any: all.texts > 0, longest: all.longest, sum: None };
         let mut charge = Charge { transformations: all.total * steps, evaluations: evaluations(all) };
+        let is_awake = self.texts.has_overflowed() && self.is_awake(program, view, all);
         self.together.clear();
         self.together.extend_from_slice(self.hits.get(all.hits.clone())?);
         for part in &view.parts {
@@ -63,7 +67,7 @@ impl Memo {
             }
             charge.transformations -= values.total * steps;
             charge.evaluations -= evaluations(values);
-            let place = self.part(program, state, arena, *part)?;
+            let place = self.part(program, state, arena, *part, is_awake)?;
             let sum = self.sums.get(place)?;
             charge.transformations += sum.transformed;
             charge.evaluations += evaluations(sum);
@@ -73,6 +77,15 @@ impl Memo {
         }
         *self.views.get_mut(number)? = Some(charge);
         Some(glance)
+    }
+
+    /// Whether so many rules of a view may match its values as they are that little is to be won by knowing more.
+    fn is_awake(&self, program: &Program, view: &View, values: &Sum) -> bool {
+        let Some(hits) = self.hits.get(values.hits.clone()) else { return true };
+        let findings = Findings { bytes: values.longest, hits };
+        let awake =
+            view.rules.iter().filter(|rule| rule.negated || program.may_match(rule.predicate, findings));
+        awake.count() * AWAKE >= view.rules.len()
     }
 
     /// The same for a view whose values were gathered, if its chain can change none of them.
