@@ -80,8 +80,8 @@ struct Sum {
 enum Blind {
     /// Of none, as long as there is room.
     None,
-    /// Of those that were not read.
-    Unread,
+    /// Of those that are long to read.
+    Long,
     /// Of all, where much of what looks at them is awake already.
     All,
 }
@@ -169,7 +169,7 @@ impl Memo {
         let sum = self.parts.get(part).and_then(|place| self.sums.get(*place as usize));
         match sum.map_or(Blind::None, |sum| sum.blind) {
             Blind::None => false,
-            Blind::Unread => self.members.get(member).is_some_and(|text| self.texts.is_unread(*text)),
+            Blind::Long => self.members.get(member).is_some_and(|text| self.texts.is_long_to_read(*text)),
             Blind::All => true,
         }
     }
@@ -247,7 +247,7 @@ impl Memo {
         } else {
             let blind = match (self.texts.has_overflowed(), is_awake) {
                 (false, _) => Blind::None,
-                (true, false) => Blind::Unread,
+                (true, false) => Blind::Long,
                 (true, true) => Blind::All,
             };
             self.sum(program, arena, part, values.members.clone(), blind)?
@@ -278,14 +278,14 @@ impl Memo {
                 sum.transformed += (self.texts.bytes(text).len() * chain.steps.len()) as u64;
                 continue;
             }
-            let is_unread = self.texts.is_unread(text);
-            if blind == Blind::All || blind == Blind::Unread && is_unread {
+            if blind == Blind::All || blind == Blind::Long && self.texts.is_long_to_read(text) {
                 self.hits.get_mut(sum.hits.clone())?.fill(u64::MAX);
                 sum.texts += 1;
                 sum.longest = usize::MAX;
                 continue;
             }
             sum.transformed += self.texts.follow(program, arena, (text, part), true, &mut way);
+            let is_unread = self.texts.is_unread(text);
             way.iter().for_each(|text| self.add(program, &mut sum, text, is_unread));
         }
         self.way = way;

@@ -13,7 +13,7 @@ use palisade_seclang::{Phase, Transformation, VariableKind};
 use super::bytes::{Kinds, Rows};
 use super::fold::Folded;
 use super::needs::{ByteSet, Clause, Needs};
-use super::scanner;
+use super::scanner::{self, Effort};
 use crate::collection::Names;
 use crate::engine::{Engine, Link, Rule};
 use crate::state::{State, is_settable};
@@ -176,8 +176,8 @@ impl Scanner {
         self.bits.div_ceil(64)
     }
 
-    /// Sets the bits of the clauses whose literals are in a text, or all, and gives false, if that would take too long.
-    pub(super) fn scan(&self, text: &[u8], hits: &mut [u64]) -> bool {
+    /// Sets the bits of the clauses whose literals are in a text, or all if that would take too long.
+    pub(super) fn scan(&self, text: &[u8], hits: &mut [u64]) -> Effort {
         self.literals.scan(text, hits)
     }
 }
@@ -262,9 +262,9 @@ impl Program {
         self.scanners.get(side).map_or(0, Scanner::words)
     }
 
-    /// Sets the clauses whose literals are in a text, or all, and gives false, if that would take too long.
-    pub(super) fn scan(&self, side: usize, text: &[u8], hits: &mut [u64]) -> bool {
-        self.scanners.get(side).is_none_or(|scanner| scanner.scan(text, hits))
+    /// Sets the clauses whose literals are in a text, or all if that would take too long.
+    pub(super) fn scan(&self, side: usize, text: &[u8], hits: &mut [u64]) -> Effort {
+        self.scanners.get(side).map_or(Effort::Ordinary, |scanner| scanner.scan(text, hits))
     }
 
     /// Sets the clauses that one of these bytes meets. Gives the transformations that may change a text of these bytes.

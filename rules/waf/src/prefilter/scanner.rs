@@ -53,6 +53,17 @@ const FOLD: u32 = 0x2020_2020;
 type Filter = [u32; WORDS];
 type Marks = [u8; MARKS];
 
+/// How long a scan took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// As long as what people and programs send does.
+    Ordinary,
+    /// More than half of what is allowed.
+    Much,
+    /// It was given up.
+    TooMuch,
+}
+
 /// The literals of one side, each with the bits of the clauses it meets.
 #[derive(Debug)]
 pub(super) struct Scanner {
@@ -74,22 +85,23 @@ impl Scanner {
         Some(Self { tables: Some(builder.finish()?), rest: Automaton::of(ordered)? })
     }
 
-    /// Sets the bits of every literal that is in a text. If that would take too long, sets all bits and gives false.
-    pub(super) fn scan(&self, text: &[u8], hits: &mut [u64]) -> bool {
+    /// Sets the bits of every literal that is in a text, or all if that would take too long.
+    pub(super) fn scan(&self, text: &[u8], hits: &mut [u64]) -> Effort {
         self.scan_within(text, hits, Patience::of(text))
     }
 
-    fn scan_within(&self, text: &[u8], hits: &mut [u64], patience: Patience) -> bool {
+    fn scan_within(&self, text: &[u8], hits: &mut [u64], mut patience: Patience) -> Effort {
+        let whole = patience.0;
         if let Some(tables) = &self.tables
-            && tables.scan(text, hits, patience).is_none()
+            && tables.scan(text, hits, &mut patience).is_none()
         {
             hits.fill(u64::MAX);
-            return false;
+            return Effort::TooMuch;
         }
         if let Some(rest) = &self.rest {
             rest.scan(text, hits);
         }
-        true
+        if patience.0 < whole / 2 { Effort::Much } else { Effort::Ordinary }
     }
 }
 
@@ -163,12 +175,12 @@ fn set(bits: &[u32], hits: &mut [u64]) {
 
 impl Tables {
     /// None if it would take too long; what was found until then is set.
-    fn scan(&self, text: &[u8], hits: &mut [u64], mut patience: Patience) -> Option<()> {
+    fn scan(&self, text: &[u8], hits: &mut [u64], patience: &mut Patience) -> Option<()> {
         let mut seen = [0; MARKS];
         let from = if text.len() < LONG {
-            self.scan_blocks(text, &mut seen, hits, &mut patience)?
+            self.scan_blocks(text, &mut seen, hits, patience)?
         } else {
-            self.scan_long(text, &mut seen, hits, &mut patience)?
+            self.scan_long(text, &mut seen, hits, patience)?
         };
         self.scan_rest(text, from, &mut seen, hits);
         self.settle(&seen, hits);

@@ -14,6 +14,7 @@ use super::bytes::Kinds;
 use super::needs::ByteSet;
 use super::places::Places;
 use super::program::{Findings, Part, Program};
+use super::scanner::Effort;
 use crate::scratch::Arena;
 use crate::transformations;
 
@@ -112,10 +113,12 @@ struct Edge {
 /// Words of hits that are copied from a text with the same letters; where there are more it is scanned again.
 const HITS: usize = 32;
 
-/// How a text's hits were found. But for the first, it is taken to hold everything, and so is what is made of it.
+/// How a text's hits were found. But for the first two, it is taken to hold everything, and so is what is made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scan {
     Done,
+    /// The same, and it took long, as that of what is made of it would.
+    Long,
     /// It would take too long.
     Dense,
     /// It is long, and there may be no second phase.
@@ -303,6 +306,11 @@ impl Texts {
 
     /// Whether a text, and what is made of it, is taken to hold everything.
     pub(super) fn is_unread(&self, text: TextId) -> bool {
+        self.entry(text).is_some_and(|text| matches!(text.scan, Scan::Dense | Scan::Later))
+    }
+
+    /// Whether scanning a text took long, or would take too long.
+    pub(super) fn is_long_to_read(&self, text: TextId) -> bool {
         self.entry(text).is_some_and(|text| text.scan != Scan::Done)
     }
 
@@ -463,7 +471,11 @@ impl Texts {
 
 /// Scans a text.
 fn scanned(program: &Program, side: usize, bytes: &[u8], hits: &mut [u64]) -> Scan {
-    if program.scan(side, bytes, hits) { Scan::Done } else { Scan::Dense }
+    match program.scan(side, bytes, hits) {
+        Effort::Ordinary => Scan::Done,
+        Effort::Much => Scan::Long,
+        Effort::TooMuch => Scan::Dense,
+    }
 }
 
 /// What a transformation makes of a text; none if it changes nothing.

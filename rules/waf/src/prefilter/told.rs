@@ -46,7 +46,7 @@ impl Program {
             Plan::View { predicate, .. } => {
                 let side = side(written.phase);
                 let mut hits = vec![0; self.words(side)];
-                let _ = self.scan(side, text, &mut hits);
+                self.scan(side, text, &mut hits);
                 self.mark(side, &ByteSet::of(text), &mut hits);
                 let findings = Findings { bytes: text.len(), hits: &hits };
                 if self.may_match(*predicate, findings) { Told::Admitted } else { Told::PassedOver }

@@ -10,8 +10,8 @@ use crate::prefilter::program::{Findings, Program, View};
 use crate::scratch::Arena;
 use crate::state::State;
 
-/// One in so many rules of a view awake is many: knowing what is made of a text takes about as long as trying two rules.
-const AWAKE: usize = 3;
+/// One in so many rules of a view awake is many: to know what is made of hostile texts takes as long as trying five rules.
+const AWAKE: usize = 6;
 
 /// What a view holds at most.
 #[derive(Clone, Copy, Debug)]

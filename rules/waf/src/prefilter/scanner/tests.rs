@@ -48,7 +48,7 @@ impl Truth {
 /// What the scanner finds, however long it takes.
 fn scan(scanner: &Scanner, text: &[u8]) -> Vec<u64> {
     let mut hits = vec![0; HITS];
-    assert!(scanner.scan_within(text, &mut hits, Patience(usize::MAX)));
+    assert_eq!(scanner.scan_within(text, &mut hits, Patience(usize::MAX)), Effort::Ordinary);
     hits
 }
 
@@ -242,7 +242,7 @@ fn no_text_makes_it_compare_more_than_it_says() {
 fn counted(tables: &Tables, text: &[u8]) -> (usize, usize) {
     COMPARISONS.set(0);
     WINDOWS.set(0);
-    tables.scan(text, &mut [0; HITS], Patience(usize::MAX)).unwrap();
+    tables.scan(text, &mut [0; HITS], &mut Patience(usize::MAX)).unwrap();
     (WINDOWS.get(), COMPARISONS.get())
 }
 
@@ -262,13 +262,15 @@ fn a_text_that_would_take_too_long_is_taken_to_hold_everything() {
             (scanner.scan(&text, &mut hits), hits, Truth::of(&literals).scan(&text))
         };
         let most = (FIRST_LOOKS + LOOKS * bytes) / list.len() * list.len();
-        let (whole, hits, truth) = at(most - list.len());
-        assert!(whole, "under");
+        assert_eq!(at(most / 2).0, Effort::Ordinary);
+        assert_eq!(at(most / 2 + list.len()).0, Effort::Much);
+        let (effort, hits, truth) = at(most - list.len());
+        assert_eq!(effort, Effort::Much, "under");
         assert_eq!(hits, truth);
-        let (whole, hits, _) = at(most);
-        assert!(!whole, "at the limit nothing is left");
+        let (effort, hits, _) = at(most);
+        assert_eq!(effort, Effort::TooMuch, "at the limit nothing is left");
         assert_eq!(hits, vec![u64::MAX; HITS]);
-        assert!(!at(most + list.len()).0, "over");
+        assert_eq!(at(most + list.len()).0, Effort::TooMuch, "over");
     }
 }
 
@@ -378,7 +380,7 @@ fn the_core_rules_literals_are_found_in_their_own_tests_and_have_a_place_each() 
             let hits = scan(&scanner, part);
             assert_eq!(hits, truth.scan(part), "{}: {}", path.display(), String::from_utf8_lossy(part));
             lines += 1;
-            dense += usize::from(!scanner.scan(part, &mut [0; HITS]));
+            dense += usize::from(scanner.scan(part, &mut [0; HITS]) == Effort::TooMuch);
             found += hits.iter().map(|word| word.count_ones() as usize).sum::<usize>();
         }
     }
