@@ -8,6 +8,12 @@ use crate::transaction::Transaction;
 use crate::values::number_text;
 
 impl Transaction {
+    /// Takes rules out of force, by their indices.
+    pub(crate) fn remove_rules(&mut self, rules: impl Iterator<Item = usize>) {
+        self.removed_rules.reach(self.engine.rules.len());
+        rules.for_each(|rule| self.removed_rules.insert(rule));
+    }
+
     /// Carries out actions in order.
     pub(crate) fn act(&mut self, actions: &[Action]) {
         for action in actions {
@@ -63,7 +69,7 @@ impl Transaction {
             }
             Control::RemoveRules(rules) => {
                 self.state.budget.bytes(rules.len());
-                self.removed_rules.extend(rules.iter().copied());
+                self.remove_rules(rules.iter().copied());
                 self.unfold(rules);
             }
             Control::RemoveTargets(rules, targets) => {

@@ -8,8 +8,10 @@ mod store;
 
 use bytes::Bytes;
 
+use crate::scratch::push;
+
 pub(crate) use names::Names;
-pub(crate) use store::{Room, Store};
+pub(crate) use store::{Others, Room, Store};
 
 /// Names and values in the order in which they came; a name may come twice.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +22,7 @@ pub(crate) struct Collection {
 impl Collection {
     /// Adds an entry at the end.
     pub(crate) fn push(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.entries.push((name.into(), value.into()));
+        push(&mut self.entries, (name.into(), value.into()));
     }
 
     /// Every entry in order.

@@ -12,6 +12,7 @@ use palisade_seclang::{Allow, EngineMode, Phase, Transformation};
 use crate::engine::{Disruption, Engine, Flow, Link, Rule};
 use crate::limits::MATCHED_VALUES;
 use crate::operators::{Captures, Operator};
+use crate::scratch::push;
 use crate::transaction::{Interruption, InterruptionKind, Transaction};
 use crate::transformations;
 use crate::values::Value;
@@ -62,7 +63,7 @@ impl Transaction {
                 skip -= 1;
                 continue;
             }
-            if self.removed_rules.contains(index) {
+            if self.removed_rules.contains(*index) {
                 continue;
             }
             match self.rule(engine, *index, rule) {
@@ -231,7 +232,7 @@ impl Transaction {
             self.state.budget.exhaust("one chain matched too many values");
             return;
         }
-        self.state.matched.push(value);
+        push(&mut self.state.matched, value);
         self.act(&link.actions);
     }
 

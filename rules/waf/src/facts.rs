@@ -19,7 +19,7 @@ use crate::bodies::{cookies, urlencoded};
 use crate::calendar::Moment;
 use crate::collection::Collection;
 use crate::request_body::collection;
-use crate::scratch::{Arena, Scratch};
+use crate::scratch::{Arena, Scratch, Use};
 use crate::transformations::bytes::hex_pair;
 use crate::transformations::{self, decode_form};
 use crate::values::number_text;
@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) moment: Moment,
     pub(crate) epoch: u64,
     pub(crate) unique_id: Bytes,
+    /// `ARGS_COMBINED_SIZE`: bytes of all names and values.
+    pub(crate) arguments_size: Bytes,
 }
 
 /// Who talks to whom.
@@ -71,7 +73,8 @@ pub(crate) struct RequestFacts {
 pub(crate) struct BodyFacts {
     /// `REQUEST_BODY`; absent unless a processor or a rule wants it.
     pub(crate) text: Option<Bytes>,
-    pub(crate) length: usize,
+    /// `REQUEST_BODY_LENGTH`
+    pub(crate) length: Bytes,
     pub(crate) args_post: Collection,
     /// What a multipart body says of itself.
     pub(crate) multipart: Option<MultipartFacts>,
@@ -135,7 +138,7 @@ impl Facts {
         arguments: Reading,
         scratch: &mut Scratch,
     ) -> Self {
-        Self {
+        let mut facts = Self {
             connection: ConnectionFacts {
                 remote_addr: address(connection.client.ip(), &mut scratch.arena),
                 remote_port: connection.client.port(),
@@ -143,12 +146,15 @@ impl Facts {
                 server_port: connection.local.port(),
             },
             request: RequestFacts::new(head, arguments, scratch),
-            body: BodyFacts::default(),
+            body: BodyFacts { length: number_text(0), ..BodyFacts::default() },
             response: None,
             moment: Moment::of(time_ms),
             epoch: time_ms / 1000,
             unique_id: scratch.arena.copy(unique_id.as_bytes()),
-        }
+            arguments_size: Bytes::new(),
+        };
+        facts.count_arguments(&mut scratch.arena);
+        facts
     }
 
     /// `FULL_REQUEST`: line, headers, empty line, body.
@@ -165,17 +171,17 @@ impl Facts {
         full.freeze()
     }
 
-    /// `ARGS_COMBINED_SIZE`: bytes of all names and values.
-    pub(crate) fn arguments_size(&self) -> usize {
+    /// Counts the bytes of all arguments, once they are read.
+    pub(crate) fn count_arguments(&mut self, arena: &mut Arena) {
         let all = self.request.args_get.iter().chain(self.body.args_post.iter());
-        all.map(|(name, value)| name.len() + value.len()).sum()
+        self.arguments_size = arena.number(all.map(|(name, value)| name.len() + value.len()).sum());
     }
 }
 
 impl RequestFacts {
     fn new(head: &RequestHead, arguments: Reading, scratch: &mut Scratch) -> Self {
         let headers = request_headers(head, scratch);
-        let mut args_get = scratch.collection();
+        let mut args_get = scratch.collection(Use::Query);
         let (cookies, cookies_over) = read_cookies(&headers, scratch);
         let arena = &mut scratch.arena;
         let query = arena.copy(head.query.as_deref().unwrap_or_default().as_bytes());
@@ -243,7 +249,7 @@ impl RequestFacts {
 
 /// The headers as they came. HTTP/2 has `:authority` in place of `Host`; rules look for the latter.
 fn request_headers(head: &RequestHead, scratch: &mut Scratch) -> Collection {
-    let mut headers = scratch.collection();
+    let mut headers = scratch.collection(Use::Headers);
     if head.raw.headers.is_empty() {
         for (name, value) in &head.headers {
             headers.push(scratch.arena.copy(name.as_str().as_bytes()), scratch.arena.copy(value.as_bytes()));
@@ -260,7 +266,7 @@ fn request_headers(head: &RequestHead, scratch: &mut Scratch) -> Collection {
 }
 
 fn read_cookies(headers: &Collection, scratch: &mut Scratch) -> (Collection, bool) {
-    let (mut all, mut over) = (scratch.collection(), false);
+    let (mut all, mut over) = (scratch.collection(Use::Cookies), false);
     for (name, header) in headers.iter() {
         if !name.eq_ignore_ascii_case(b"cookie") {
             continue;
@@ -312,7 +318,7 @@ impl ResponseFacts {
     pub(crate) fn new(head: &ResponseHead, scratch: &mut Scratch) -> Self {
         let protocol = protocol(head.version);
         let reason = head.status.canonical_reason().unwrap_or_default();
-        let mut headers = scratch.collection();
+        let mut headers = scratch.collection(Use::Response);
         let arena = &mut scratch.arena;
         for (name, value) in &head.headers {
             headers.push(arena.copy(name.as_str().as_bytes()), arena.copy(value.as_bytes()));
@@ -333,9 +339,9 @@ impl ResponseFacts {
     }
 
     /// `RESPONSE_CONTENT_TYPE`: the media type without parameters.
-    pub(crate) fn content_type(&self) -> &[u8] {
-        let value = self.headers.first(b"content-type").map(Bytes::as_ref).unwrap_or_default();
-        value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+    pub(crate) fn content_type(&self) -> Bytes {
+        let Some(value) = self.headers.first(b"content-type") else { return Bytes::new() };
+        value.slice_ref(value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii())
     }
 }
 

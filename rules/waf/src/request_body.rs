@@ -15,6 +15,7 @@ use crate::bodies::urlencoded::Reading;
 use crate::bodies::{Pair, json, multipart, xml};
 use crate::collection::Collection;
 use crate::facts::{self, MultipartFacts};
+use crate::scratch::{Scratch, Use};
 use crate::transaction::{Interruption, InterruptionKind, Transaction};
 
 /// The Core Rule Set's rule "content type is not allowed by policy". Its list is one for the whole rule set and does not
@@ -102,9 +103,10 @@ impl Transaction {
     /// Takes the Core Rule Set's list of content types out of force for this transaction, because the policy admits the
     /// one it has. To be called before phase 1.
     pub fn admit_content_type(&mut self) {
-        let rules = self.engine.rules.iter().enumerate();
+        let engine = self.engine.clone();
+        let rules = engine.rules.iter().enumerate();
         let found = rules.filter(|(_, rule)| CONTENT_TYPE_RULES.contains(&rule.id)).map(|(index, _)| index);
-        self.removed_rules.extend(found);
+        self.remove_rules(found);
     }
 
     /// Whether rules have seen less than the whole body.
@@ -177,7 +179,7 @@ impl Transaction {
         }
         let Some((body, complete)) = self.unpack_request(wire, complete) else { return };
         self.state.facts.body.truncated = !complete;
-        self.state.facts.body.length = body.len();
+        self.state.facts.body.length = self.scratch.arena.number(body.len());
         let (body, charset) = self.decode_request(body, complete);
         self.audit.keep_request_body(&body, complete);
         let packed = self.declared().codings.is_err();
@@ -203,6 +205,7 @@ impl Transaction {
             }
         };
         self.state.facts.body.text = keep.then_some(body);
+        self.state.facts.count_arguments(&mut self.scratch.arena);
         if over_limit {
             self.interrupt_for(InterruptionKind::WorkBudget, "the request has more arguments than the limit");
         }
@@ -247,7 +250,7 @@ impl Transaction {
     }
 
     fn read_form(&mut self, body: &Bytes, charset: Charset, room: usize) -> bool {
-        let mut pairs = self.scratch.collection();
+        let mut pairs = self.scratch.collection(Use::Body);
         let reading = Reading { limit: room, ..self.engine.settings.arguments() };
         let read = facts::read_form(body, reading, &mut pairs, &mut self.scratch.arena);
         let decoded = |text: &Bytes| match charset.text(text) {
@@ -261,11 +264,18 @@ impl Transaction {
         read.over_limit
     }
 
-    fn read_json(&mut self, body: &[u8], charset: Charset, room: usize, complete: bool) -> bool {
-        let read = json::parse(&charset.text(body), room, self.engine.settings.json_depth);
+    fn read_json(&mut self, body: &Bytes, charset: Charset, room: usize, complete: bool) -> bool {
+        let decoded = match charset.text(body) {
+            Cow::Borrowed(_) => body.clone(),
+            Cow::Owned(text) => Bytes::from(text),
+        };
+        let mut pairs = self.scratch.collection(Use::Body);
+        let limits = (room, self.engine.settings.json_depth);
+        let Scratch { json, arena, .. } = &mut self.scratch;
+        let read = json::read(&decoded, limits, json, &mut pairs, arena);
         // What is cut off is not malformed.
         self.body_error(read.error.filter(|_| complete).map(|error| error.to_string()));
-        self.state.facts.body.args_post = collection(read.pairs);
+        self.state.facts.body.args_post = pairs;
         read.over_limit
     }
 
@@ -304,13 +314,14 @@ impl Transaction {
     }
 
     fn read_xml(&mut self, body: &[u8], charset: Charset, room: usize, complete: bool) -> bool {
-        let read = match self.declared().charset {
+        let mut read = match self.declared().charset {
             Charset::Wide(_) => xml::parse_decoded(body, room),
             _ => xml::parse(&charset.text(body), room),
         };
         // What is cut off is not malformed.
         self.body_error(read.error.filter(|_| complete).map(|error| error.to_string()));
         let facts = &mut self.state.facts.body;
+        read.text.shrink_to_fit();
         facts.xml.push(xml::TEXT_PATH, read.text);
         for (_, value) in read.attributes {
             facts.xml.push(xml::ATTRIBUTES_PATH, value);
@@ -346,16 +357,26 @@ pub(crate) fn collection(pairs: Vec<Pair>) -> Collection {
 /// The body processor of a content type, as ModSecurity's recommended rules 200000, 200001 and 200006 choose it; rule
 /// sets count on it and most do not bring these rules.
 pub(crate) fn processor_of(headers: &Collection) -> &'static str {
-    let value = headers.first(b"content-type").map(|value| value.to_ascii_lowercase()).unwrap_or_default();
+    let value = headers.first(b"content-type").map(Bytes::as_ref).unwrap_or_default();
     let essence = value.split(|byte| *byte == b';' || *byte == b',').next().unwrap_or_default().trim_ascii();
-    match essence {
-        b"application/x-www-form-urlencoded" => "URLENCODED",
-        b"multipart/form-data" => "MULTIPART",
-        b"application/json" => "JSON",
-        b"text/xml" | b"application/xml" => "XML",
-        other if other.starts_with(b"application/") && other.ends_with(b"+json") => "JSON",
-        other if other.starts_with(b"application/") && other.ends_with(b"+xml") => "XML",
-        _ => "",
+    let is = |types: &[&[u8]]| types.iter().any(|known| essence.eq_ignore_ascii_case(known));
+    // `application/…+json`
+    let subtype = essence.split_at_checked(b"application/".len());
+    let suffixed = subtype.is_some_and(|(start, _)| start.eq_ignore_ascii_case(b"application/"));
+    let ends = |end: &[u8]| {
+        let from = essence.len().checked_sub(end.len()).filter(|_| suffixed);
+        from.and_then(|from| essence.get(from..)).is_some_and(|last| last.eq_ignore_ascii_case(end))
+    };
+    if is(&[b"application/x-www-form-urlencoded"]) {
+        "URLENCODED"
+    } else if is(&[b"multipart/form-data"]) {
+        "MULTIPART"
+    } else if is(&[b"application/json"]) || ends(b"+json") {
+        "JSON"
+    } else if is(&[b"text/xml", b"application/xml"]) || ends(b"+xml") {
+        "XML"
+    } else {
+        ""
     }
 }
 

@@ -1,51 +1,106 @@
 //! Room that transactions use one after the other, so that a request costs no allocation once a worker is warm.
 //!
-//! Each thread keeps a few. Promises: a thread keeps at most [`KEPT`] times one memo, four parts of
-//! [`KEPT_BYTES`] and [`COLLECTIONS`] collections, under 4 MiB; what is kept holds no value of a request any more (the bytes of the arena are written over by the next). A transaction
-//! that ends on another thread leaves its room there.
+//! Each thread keeps a few. Promises: a thread keeps at most [`KEPT`] times one memo, an arena, four parts of
+//! [`KEPT_BYTES`], small ones of [`LITTLE_BYTES`] and the collections of [`Use`], under 4 MiB; what is kept holds no
+//! value of a request any more (the bytes of the arena are written over by the next). A transaction that ends on another
+//! thread leaves its room there.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ::bytes::{BufMut, Bytes, BytesMut};
 
-use crate::collection::{Collection, Room};
+use crate::bodies::json;
+use crate::collection::{Collection, Others, Room};
 use crate::operators::Captures;
 use crate::prefilter::{Bits, Memo};
 use crate::transformations::bytes;
-use crate::values::{Target, Value};
+use crate::values::{Target, Value, small_number};
 
 /// Transactions of one thread at a time whose room is kept.
-const KEPT: usize = 6;
-/// Bytes of a memo that is kept: one that is full.
-const MEMO_ROOM: usize = 256 * 1024;
+const KEPT: usize = 5;
+/// Bytes of a memo that is kept: one that is full, with what its texts hold together.
+const MEMO_ROOM: usize = 288 * 1024;
 /// Bytes of each other part that is kept.
 const KEPT_BYTES: usize = 64 * 1024;
-/// Collections that one transaction gives back, and bytes of each.
-const COLLECTIONS: usize = 8;
-/// See [`COLLECTIONS`].
+/// Bytes of what is small in an ordinary request: its captures, and the way to a JSON value.
+const LITTLE_BYTES: usize = 16 * 1024;
+/// Bytes of each collection that is kept.
 const COLLECTION_BYTES: usize = 16 * 1024;
 /// Bytes of an arena: the facts of an ordinary request and what its values are transformed to.
 const ARENA_BYTES: usize = 64 * 1024;
 /// Bytes of texts that macros of ordinary requests expand to.
 const TEXT_BYTES: usize = 4 * 1024;
 
+/// Bytes of each further piece of an arena, and those that are left of one before the next is begun.
+const PIECE: usize = 8 * 1024;
+/// See [`PIECE`].
+const LEAST: usize = 64;
 /// Bytes of a transformed text that is copied.
 const COPIED: usize = 16 * 1024;
 
+/// Items of a list that begins.
+const FIRST: usize = 4;
+
 /// Texts of one transaction, one after the other.
 #[derive(Debug, Default)]
-pub(crate) struct Arena(BytesMut);
+pub(crate) struct Arena {
+    room: BytesMut,
+    /// Bytes of each further piece of room; 0: as many as are asked for.
+    piece: usize,
+}
 
 impl Arena {
-    /// A copy.
+    /// Gets ready for a transaction.
+    fn begin(&mut self, bytes: usize) {
+        self.room.reserve(bytes);
+        self.piece = PIECE;
+    }
+
+    /// Makes room for so many bytes.
+    fn reach(&mut self, bytes: usize) {
+        if self.piece > 0 && self.room.capacity() < bytes {
+            self.room.reserve(bytes.max(self.piece));
+        }
+    }
+
+    /// A copy. One that would take much of the arena is made elsewhere.
     pub(crate) fn copy(&mut self, text: &[u8]) -> Bytes {
+        if text.len() > COPIED {
+            return Bytes::copy_from_slice(text);
+        }
+        self.reach(text.len());
         self.write(|buffer| buffer.put_slice(text))
     }
 
-    /// A text that was made elsewhere. One that would take much of the arena stays where it is.
-    pub(crate) fn take(&mut self, text: Vec<u8>) -> Bytes {
+    /// A number as rules see it.
+    pub(crate) fn number(&mut self, number: usize) -> Bytes {
+        small_number(number).unwrap_or_else(|| {
+            self.write(|buffer| {
+                // Writing to memory does not fail.
+                let _ = write!(buffer, "{number}");
+            })
+        })
+    }
+
+    /// A copy in lower case, for an arena that only grows when it is used.
+    pub(crate) fn lower(&mut self, text: &[u8]) -> Bytes {
+        if text.len() > TEXT_BYTES {
+            return Bytes::from(text.to_ascii_lowercase());
+        }
+        self.piece = PIECE;
+        self.reach(text.len());
+        self.write(|buffer| buffer.extend(text.iter().map(u8::to_ascii_lowercase)))
+    }
+
+    /// A text that was made elsewhere. One that would take much of the arena stays where it is, but for the bytes that
+    /// it has room for and does not hold.
+    pub(crate) fn take(&mut self, mut text: Vec<u8>) -> Bytes {
         if text.len() > COPIED {
+            if text.capacity() - text.len() > COPIED {
+                text.shrink_to_fit();
+            }
             return Bytes::from(text);
         }
         let copy = self.copy(&text);
@@ -53,11 +108,25 @@ impl Arena {
         copy
     }
 
-    /// What is written.
+    /// What is written. Room that one long text took is not kept.
     pub(crate) fn write(&mut self, write: impl FnOnce(&mut BytesMut)) -> Bytes {
-        write(&mut self.0);
-        self.0.split().freeze()
+        self.reach(LEAST);
+        write(&mut self.room);
+        let text = self.room.split().freeze();
+        if text.len() > ARENA_BYTES {
+            self.room = BytesMut::new();
+        }
+        text
     }
+}
+
+/// Adds to a list that grows by a quarter, not to twice its length: what it has room for and does not hold is little.
+#[inline]
+pub(crate) fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 4).max(FIRST));
+    }
+    list.push(item);
 }
 
 /// Targets that `ctl` removes.
@@ -79,9 +148,35 @@ pub(crate) struct Scratch {
     pub(crate) values: Vec<Value>,
     pub(crate) held: BytesMut,
     pub(crate) captures: Captures,
+    /// What reading a JSON body takes.
+    pub(crate) json: json::Room,
     /// Targets that `ctl` removed, with the rules they were removed from.
     pub(crate) removed_targets: Vec<(Arc<[usize]>, Targets)>,
-    collections: Vec<Collection>,
+    /// Rules that `ctl` removed, by their indices.
+    pub(crate) removed_rules: Bits,
+    collections: [Collection; Use::Response as usize + 1],
+}
+
+/// What a collection holds; each has its own room, which fits it the next time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// The request's headers.
+    Headers,
+    /// Its cookies.
+    Cookies,
+    /// The query's arguments.
+    Query,
+    /// The body's arguments.
+    Body,
+    /// The response's headers.
+    Response,
+}
+
+impl Use {
+    /// Bytes that are kept: a body has by far the most.
+    fn kept(self) -> usize {
+        if self == Self::Body { KEPT_BYTES } else { COLLECTION_BYTES }
+    }
 }
 
 impl Scratch {
@@ -89,8 +184,8 @@ impl Scratch {
     pub(crate) fn take() -> Self {
         let kept = POOL.try_with(|pool| pool.try_borrow_mut().ok().and_then(|mut pool| pool.pop()));
         let mut scratch = kept.ok().flatten().unwrap_or_default();
-        scratch.arena.0.reserve(ARENA_BYTES);
-        scratch.texts.0.reserve(TEXT_BYTES);
+        scratch.arena.begin(ARENA_BYTES);
+        scratch.texts.begin(TEXT_BYTES);
         scratch
     }
 
@@ -102,15 +197,18 @@ impl Scratch {
     }
 
     /// An empty collection.
-    pub(crate) fn collection(&mut self) -> Collection {
-        self.collections.pop().unwrap_or_default()
+    pub(crate) fn collection(&mut self, what: Use) -> Collection {
+        self.collections.get_mut(what as usize).map(std::mem::take).unwrap_or_default()
     }
 
     /// Keeps a collection's room.
-    pub(crate) fn keep(&mut self, mut collection: Collection) {
+    pub(crate) fn keep(&mut self, what: Use, mut collection: Collection) {
         collection.clear();
-        if self.collections.len() < COLLECTIONS && collection.bytes() <= COLLECTION_BYTES {
-            self.collections.push(collection);
+        if let Some(kept) = self.collections.get_mut(what as usize)
+            && collection.bytes() <= what.kept()
+            && collection.bytes() > kept.bytes()
+        {
+            *kept = collection;
         }
     }
 
@@ -124,11 +222,18 @@ impl Scratch {
         self.held.clear();
         self.captures.clear();
         self.removed_targets.clear();
-        if self.captures.room() > KEPT_BYTES {
+        self.removed_rules.clear();
+        if self.captures.room() > LITTLE_BYTES {
             self.captures = Captures::default();
+        }
+        if self.store.1.bytes() > KEPT_BYTES {
+            self.store.1 = Others::default();
         }
         if self.memo.room() > MEMO_ROOM {
             self.memo = Memo::default();
+        }
+        if self.json.bytes() > LITTLE_BYTES {
+            self.json = json::Room::default();
         }
         if self.held.capacity() > KEPT_BYTES {
             self.held = BytesMut::new();

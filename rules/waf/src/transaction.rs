@@ -3,7 +3,6 @@
 //! Promises: hostile traffic never panics and never errs, it is judged; an interruption is final; phase 5 always runs.
 //! Bodies are held up to what the caller feeds.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -20,9 +19,9 @@ use crate::collection::Store;
 use crate::engine::Engine;
 use crate::facts::{Facts, ResponseFacts};
 use crate::persistent::Opened;
-use crate::prefilter::{Folding, Program};
+use crate::prefilter::{Bits, Folding, Program};
 use crate::request_body::{Declared, processor_of};
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, Use};
 use crate::state::State;
 use crate::trace::Trace;
 
@@ -68,7 +67,7 @@ pub struct Transaction {
     pub(crate) response_body_access: bool,
     pub(crate) force_request_body: bool,
     /// Rules that `ctl` removed, as indices.
-    pub(crate) removed_rules: BTreeSet<usize>,
+    pub(crate) removed_rules: Bits,
     /// The records of persistent collections that are open.
     pub(crate) opened: Opened,
     pub(crate) body_limits: BodyLimits,
@@ -97,13 +96,14 @@ impl Drop for Transaction {
         scratch.matched = std::mem::take(&mut self.state.matched);
         scratch.texts = std::mem::take(&mut self.state.arena);
         scratch.held = std::mem::take(&mut self.held);
+        scratch.removed_rules = std::mem::take(&mut self.removed_rules);
         let Facts { request, body, response, .. } = &mut self.state.facts;
-        // In the reverse of the order in which they are taken, so that each comes back to the same use.
-        let response = response.as_mut().map(|response| &mut response.headers);
-        let requests =
-            [&mut body.args_post, &mut request.cookies, &mut request.args_get, &mut request.headers];
-        for collection in response.into_iter().chain(requests) {
-            scratch.keep(std::mem::take(collection));
+        scratch.keep(Use::Headers, std::mem::take(&mut request.headers));
+        scratch.keep(Use::Cookies, std::mem::take(&mut request.cookies));
+        scratch.keep(Use::Query, std::mem::take(&mut request.args_get));
+        scratch.keep(Use::Body, std::mem::take(&mut body.args_post));
+        if let Some(response) = response {
+            scratch.keep(Use::Response, std::mem::take(&mut response.headers));
         }
         scratch.give_back();
     }
@@ -153,7 +153,7 @@ impl Transaction {
             state,
             allowed: None,
             force_request_body: false,
-            removed_rules: BTreeSet::new(),
+            removed_rules: std::mem::take(&mut scratch.removed_rules),
             interruption: None,
             matches: Vec::new(),
             trace: None,

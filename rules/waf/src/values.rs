@@ -9,6 +9,7 @@ use palisade_seclang::VariableKind;
 use regex_automata::meta::Regex;
 
 use crate::collection::Collection;
+use crate::scratch::push;
 use crate::state::State;
 
 /// A value of a variable, with the name it is shown under.
@@ -87,6 +88,9 @@ pub(crate) fn is_supported(variable: VariableKind) -> bool {
     !matches!(variable, V::Geo | V::WebserverErrorLog)
 }
 
+/// Values that are gathered at a time: an ordinary request has fewer, and a thousand cost some passes over their names.
+const WINDOW: usize = 64;
+
 impl State {
     /// The values of a target, in order.
     pub(crate) fn collect(&self, target: &Target, values: &mut Vec<Value>) {
@@ -101,7 +105,7 @@ impl State {
             return;
         }
         self.select(variable, &target.selector, |key, bytes| {
-            values.push(Value { variable, key: key.cloned(), count: false, bytes: bytes.clone() });
+            push(values, Value { variable, key: key.cloned(), count: false, bytes: bytes.clone() });
         });
     }
 
@@ -114,7 +118,10 @@ impl State {
 
     /// The bytes of every value of a target that no exclusion takes, in order.
     pub(crate) fn each(&self, target: &Target, exclusions: &[Target], emit: &mut dyn FnMut(&Bytes)) {
-        if target.count || self.store(target.variable).is_some() {
+        if target.count {
+            return emit(&self.count(target));
+        }
+        if self.store(target.variable).is_some() {
             let mut values = Vec::new();
             self.collect(target, &mut values);
             values.retain(|value| !exclusions.iter().any(|exclusion| exclusion.takes(value)));
@@ -127,6 +134,28 @@ impl State {
             if !is_excluded(key) {
                 emit(bytes);
             }
+        });
+    }
+
+    /// Some values of a target that no exclusion takes, at most [`WINDOW`] from one on, with their names.
+    pub(crate) fn some(&self, target: &Target, exclusions: &[Target], from: usize, values: &mut Vec<Value>) {
+        values.clear();
+        let variable = target.variable;
+        if target.count || self.store(variable).is_some() {
+            self.collect(target, values);
+            values.retain(|value| !exclusions.iter().any(|exclusion| exclusion.takes(value)));
+            values.drain(..from.min(values.len()));
+            return;
+        }
+        let mut number = 0;
+        self.select(variable, &target.selector, |key, bytes| {
+            if exclusions.iter().any(|other| other.variable == variable && other.selector.selects(key)) {
+                return;
+            }
+            if number >= from && values.len() < WINDOW {
+                values.push(Value { variable, key: key.cloned(), count: false, bytes: bytes.clone() });
+            }
+            number += 1;
         });
     }
 
@@ -244,12 +273,12 @@ impl State {
             V::RequestProtocol => request.protocol.clone(),
             V::QueryString => request.query.clone(),
             V::ServerName => request.server_name.clone(),
-            V::ArgsCombinedSize => number_text(self.facts.arguments_size() as u64),
+            V::ArgsCombinedSize => self.facts.arguments_size.clone(),
             V::UrlencodedError => flag(request.urlencoded_error),
             V::FullRequest => self.facts.full_request(),
             V::FullRequestLength => number_text(self.facts.full_request().len() as u64),
             V::RequestBody => return body.text.clone(),
-            V::RequestBodyLength => number_text(body.length as u64),
+            V::RequestBodyLength => body.length.clone(),
             V::ReqbodyProcessor => body.processor.clone(),
             V::ReqbodyError | V::ReqbodyProcessorError => flag(body.error.is_some()),
             V::ReqbodyErrorMsg | V::ReqbodyProcessorErrorMsg => {
@@ -330,7 +359,7 @@ impl State {
             V::ResponseStatus | V::Status => response.status.clone(),
             V::StatusLine => response.line.clone(),
             V::ResponseProtocol => response.protocol.clone(),
-            V::ResponseContentType => Bytes::copy_from_slice(response.content_type()),
+            V::ResponseContentType => response.content_type(),
             V::ResponseContentLength => match response.headers.first(b"content-length") {
                 Some(length) => length.clone(),
                 None => number_text(response.body.as_ref().map_or(0, Bytes::len) as u64),
@@ -364,9 +393,14 @@ const BUILD: &[u8] = b"030015100";
 
 /// A number as rules see it. Small ones cost no allocation.
 pub(crate) fn number_text(number: u64) -> Bytes {
+    let small = usize::try_from(number).ok().and_then(small_number);
+    small.unwrap_or_else(|| Bytes::from(number.to_string()))
+}
+
+/// The shared text of a number, if it is small.
+pub(crate) fn small_number(number: usize) -> Option<Bytes> {
     let zeros = usize::from(number < 100) + usize::from(number < 10);
-    let small = usize::try_from(number).ok().and_then(|number| DIGITS.get(number)?.get(zeros..));
-    small.map_or_else(|| Bytes::from(number.to_string()), Bytes::from_static)
+    DIGITS.get(number)?.get(zeros..).map(Bytes::from_static)
 }
 
 #[cfg(test)]

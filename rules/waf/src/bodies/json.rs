@@ -4,8 +4,17 @@
 //! scalar is an argument: strings unescaped to UTF-8, numbers and booleans as they are written, `null` as the empty
 //! value. Duplicate keys are all kept, because nobody knows which one the service reads. What was read before an error
 //! is kept too, so that rules see it. RFC 8259 exactly: no comments, no trailing commas, no byte order mark, one value.
+//! A value that is written as it reads is a part of the body, not a copy.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+
+use bytes::Bytes;
 
 use super::Pair;
+use crate::collection::Collection;
+use crate::scratch::Arena;
+use crate::transformations::bytes::recycle;
 
 mod string;
 
@@ -41,22 +50,58 @@ pub struct JsonError {
 
 /// Reads a document of at most `arguments` values and `depth` levels.
 pub fn parse(input: &[u8], arguments: usize, depth: usize) -> Document {
-    let mut reader = Reader {
-        input,
-        at: 0,
-        name: ROOT.to_vec(),
-        open: Vec::new(),
-        name_bytes: 0,
-        document: Document::default(),
-    };
+    let (mut pairs, mut arena) = (Collection::default(), Arena::default());
+    let input = Bytes::copy_from_slice(input);
+    let read = read(&input, (arguments, depth), &mut Room::default(), &mut pairs, &mut arena);
+    let pairs = pairs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+    Document { pairs, over_limit: read.over_limit, error: read.error }
+}
+
+/// How reading a document ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Read {
+    /// See [`Document::over_limit`].
+    pub(crate) over_limit: bool,
+    /// See [`Document::error`].
+    pub(crate) error: Option<JsonError>,
+}
+
+/// What reading needs on the way, to be kept for the next document.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    /// The name of the value that is being read.
+    name: Vec<u8>,
+    open: Vec<Open>,
+}
+
+impl Room {
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.name.capacity() + self.open.capacity() * size_of::<Open>()
+    }
+}
+
+/// Reads a document of at most so many values and levels; names and values come to `pairs`.
+pub(crate) fn read(
+    input: &Bytes,
+    (arguments, depth): (usize, usize),
+    room: &mut Room,
+    pairs: &mut Collection,
+    arena: &mut Arena,
+) -> Read {
+    let Room { name, open } = room;
+    name.clear();
+    name.extend_from_slice(ROOT);
+    open.clear();
+    let mut reader = Reader { input, at: 0, name, open, name_bytes: 0, pairs, arena };
     match reader.run(arguments, depth) {
-        Ok(()) => {}
-        Err(Stop::Limit) => reader.document.over_limit = true,
+        Ok(()) => Read::default(),
+        Err(Stop::Limit) => Read { over_limit: true, error: None },
         Err(Stop::Fault(reason)) => {
-            reader.document.error = Some(JsonError { offset: reader.at.min(input.len()), reason });
+            let offset = reader.at.min(input.len());
+            Read { over_limit: false, error: Some(JsonError { offset, reason }) }
         }
     }
-    reader.document
 }
 
 /// Why reading ends early.
@@ -73,6 +118,7 @@ impl From<&'static str> for Stop {
 }
 
 /// An array or object that is being read.
+#[derive(Debug)]
 struct Open {
     /// Bytes of the name that belong to it; what follows is its current member.
     name: usize,
@@ -91,14 +137,15 @@ enum Expect {
 }
 
 struct Reader<'a> {
-    input: &'a [u8],
+    input: &'a Bytes,
     at: usize,
-    /// The name of the value that is being read.
-    name: Vec<u8>,
-    open: Vec<Open>,
+    /// See [`Room`].
+    name: &'a mut Vec<u8>,
+    open: &'a mut Vec<Open>,
     /// Bytes of the names in the document.
     name_bytes: usize,
-    document: Document,
+    pairs: &'a mut Collection,
+    arena: &'a mut Arena,
 }
 
 impl Reader<'_> {
@@ -154,7 +201,7 @@ impl Reader<'_> {
             return Ok(Expect::FirstMember);
         }
         // What is over the limit is not even decoded.
-        if self.document.pairs.len() >= arguments {
+        if self.pairs.len() >= arguments {
             return Err(Stop::Limit);
         }
         let value = match first {
@@ -163,7 +210,7 @@ impl Reader<'_> {
             b'f' => self.word(b"false")?,
             b'n' => {
                 self.word(b"null")?;
-                Vec::new()
+                Bytes::new()
             }
             b'-' | b'0'..=b'9' => self.number()?,
             _ => return Err("a value is missing".into()),
@@ -172,7 +219,8 @@ impl Reader<'_> {
         if self.name_bytes > NAME_BYTES {
             return Err("the names are longer than the limit".into());
         }
-        self.document.pairs.push((self.name.clone(), value));
+        let name = self.arena.copy(self.name);
+        self.pairs.push(name, value);
         Ok(Expect::Next)
     }
 
@@ -182,15 +230,19 @@ impl Reader<'_> {
         self.name.truncate(open.name);
         self.name.push(b'.');
         if let Some(index) = &mut open.index {
-            self.name.extend_from_slice(index.to_string().as_bytes());
+            // Writing to memory does not fail.
+            let _ = write!(self.name, "{index}");
             *index += 1;
             return Ok(Expect::Value);
         }
         if self.peek() != Some(b'"') {
             return Err("a key is missing".into());
         }
-        let key = self.string()?;
+        let key = quoted(self.input, &mut self.at)?;
         self.name.extend_from_slice(&key);
+        if let Cow::Owned(key) = key {
+            recycle(key);
+        }
         self.white_space();
         if self.peek() != Some(b':') {
             return Err("a colon is missing".into());
@@ -207,25 +259,24 @@ impl Reader<'_> {
         Expect::Next
     }
 
-    fn string(&mut self) -> Result<Vec<u8>, Stop> {
-        let (value, end) = string::read(self.input, self.at + 1).map_err(|(reason, at)| {
-            self.at = at;
-            reason
-        })?;
-        self.at = end;
-        Ok(value)
+    /// A string as a value.
+    fn string(&mut self) -> Result<Bytes, Stop> {
+        Ok(match quoted(self.input, &mut self.at)? {
+            Cow::Borrowed(text) => self.input.slice_ref(text),
+            Cow::Owned(text) => self.arena.take(text),
+        })
     }
 
-    fn word(&mut self, word: &'static [u8]) -> Result<Vec<u8>, Stop> {
+    fn word(&mut self, word: &'static [u8]) -> Result<Bytes, Stop> {
         if !self.input.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
             return Err("a value is missing".into());
         }
         self.at += word.len();
-        Ok(word.to_vec())
+        Ok(Bytes::from_static(word))
     }
 
     /// A number as it is written: `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
-    fn number(&mut self) -> Result<Vec<u8>, Stop> {
+    fn number(&mut self) -> Result<Bytes, Stop> {
         let start = self.at;
         self.at += usize::from(self.peek() == Some(b'-'));
         let leading_zero = self.peek() == Some(b'0');
@@ -241,7 +292,7 @@ impl Reader<'_> {
             self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
             self.digits()?;
         }
-        Ok(self.input.get(start..self.at).unwrap_or_default().to_vec())
+        Ok(self.input.slice(start..self.at))
     }
 
     /// At least one digit.
@@ -251,6 +302,16 @@ impl Reader<'_> {
         self.at += digits;
         if digits == 0 { Err("a digit is missing".into()) } else { Ok(digits) }
     }
+}
+
+/// A string's bytes; borrowed if nothing in it is escaped.
+fn quoted<'a>(input: &'a [u8], at: &mut usize) -> Result<Cow<'a, [u8]>, Stop> {
+    let (value, end) = string::read(input, *at + 1).map_err(|(reason, fault)| {
+        *at = fault;
+        reason
+    })?;
+    *at = end;
+    Ok(value)
 }
 
 #[cfg(test)]

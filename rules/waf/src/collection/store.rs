@@ -1,8 +1,6 @@
 //! What rules set: one value a name, with slots for the names that the rule set writes itself.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +9,7 @@ use regex_automata::meta::Regex;
 use super::Names;
 use crate::budget::WorkBudget;
 use crate::limits::{STORE_BYTES, STORE_ENTRIES};
+use crate::scratch::{Arena, push};
 use crate::values::number_text;
 
 /// The room of a store.
@@ -30,50 +29,59 @@ pub(crate) enum Slot {
 
 /// Bytes of a name that is put in lower case without an allocation.
 const LOWERED: usize = 64;
-/// Names without a slot that are kept in a list.
-const NEAR: usize = 32;
-
-/// Names without a slot: the first in a list, more in a map.
-#[derive(Clone, Debug, Default)]
+/// Names without a slot, with their values.
+#[derive(Debug, Default)]
 pub(crate) struct Others {
-    /// Ascending.
-    near: Vec<(Bytes, Bytes)>,
-    far: BTreeMap<Bytes, Bytes>,
+    /// In any order.
+    entries: Vec<(Bytes, Bytes)>,
+    /// Their places, by ascending names; [`STORE_ENTRIES`] are fewer than numbers.
+    order: Vec<u16>,
+    /// Names in lower case.
+    lowered: Arena,
 }
 
 impl Others {
+    fn at(&self, place: u16) -> Option<(&Bytes, &Bytes)> {
+        self.entries.get(usize::from(place)).map(|(name, value)| (name, value))
+    }
+
+    /// Where a name is in the order, or would be.
     fn find(&self, name: &[u8]) -> Result<usize, usize> {
-        self.near.binary_search_by(|(known, _)| known.as_ref().cmp(name))
+        let known = |place: &u16| self.at(*place).map(|(known, _)| known.as_ref()).unwrap_or_default();
+        self.order.binary_search_by(|place| known(place).cmp(name))
     }
 
     fn get(&self, name: &[u8]) -> Option<&Bytes> {
-        match self.find(name) {
-            Ok(place) => self.near.get(place).map(|(_, value)| value),
-            Err(_) => self.far.get(name),
-        }
+        let place = *self.order.get(self.find(name).ok()?)?;
+        self.at(place).map(|(_, value)| value)
     }
 
     fn set(&mut self, name: &Bytes, value: Bytes) {
         match self.find(name) {
-            Ok(place) => {
-                if let Some((_, known)) = self.near.get_mut(place) {
+            Ok(at) => {
+                let place = self.order.get(at).map_or(usize::MAX, |place| usize::from(*place));
+                if let Some((_, known)) = self.entries.get_mut(place) {
                     *known = value;
                 }
             }
-            Err(place) if self.near.len() < NEAR && !self.far.contains_key(name) => {
-                self.near.insert(place, (name.clone(), value));
-            }
-            Err(_) => {
-                self.far.insert(name.clone(), value);
+            Err(at) => {
+                let Ok(place) = u16::try_from(self.entries.len()) else { return };
+                push(&mut self.entries, (name.clone(), value));
+                self.order.insert(at, place);
             }
         }
     }
 
     fn remove(&mut self, name: &[u8]) -> Option<Bytes> {
-        match self.find(name) {
-            Ok(place) => Some(self.near.remove(place).1),
-            Err(_) => self.far.remove(name),
+        let at = self.find(name).ok()?;
+        // The last one takes the place of what is removed.
+        let last = self.entries.last().and_then(|(name, _)| self.find(name).ok())?;
+        let place = *self.order.get(at)?;
+        if let Some(moved) = self.order.get_mut(last) {
+            *moved = place;
         }
+        self.order.remove(at);
+        Some(self.entries.swap_remove(usize::from(place)).1)
     }
 
     fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
@@ -81,16 +89,20 @@ impl Others {
     }
 
     /// The entries from a name on.
-    fn from<'a>(&'a self, start: &'a [u8]) -> impl Iterator<Item = (&'a Bytes, &'a Bytes)> {
-        let near = self.near.partition_point(|(name, _)| name.as_ref() < start);
-        let near = self.near.get(near..).unwrap_or_default().iter().map(|(name, value)| (name, value));
-        merge(near, self.far.range::<[u8], _>((Bound::Included(start), Bound::Unbounded)))
+    fn from(&self, start: &[u8]) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        let from = self.find(start).unwrap_or_else(|from| from);
+        self.order.get(from..).unwrap_or_default().iter().filter_map(|place| self.at(*place))
     }
 
     /// Takes every entry away and keeps the room.
     pub(crate) fn clear(&mut self) {
-        self.near.clear();
-        self.far.clear();
+        self.entries.clear();
+        self.order.clear();
+    }
+
+    /// Bytes of the room.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<(Bytes, Bytes)>() + self.order.capacity() * size_of::<u16>()
     }
 }
 
@@ -109,7 +121,7 @@ fn merge<'a>(
 
 /// What rules set: one value a name, bounded in entries and bytes. Names are kept in lower case and ordered, so that
 /// iteration is the same on every run. Names that the rule set writes itself have slots; others are looked up.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Store {
     names: Option<Arc<Names>>,
     slots: Vec<Slot>,
@@ -142,7 +154,7 @@ impl Store {
         }
         let lowered;
         let name = if name.iter().any(u8::is_ascii_uppercase) {
-            lowered = Bytes::from(name.to_ascii_lowercase());
+            lowered = self.others.lowered.lower(name);
             &lowered
         } else {
             name
@@ -344,6 +356,27 @@ mod tests {
         store.share(1, None, &mut budget);
         assert_eq!(shown(&store), ["c=own"]);
         assert_eq!((store.entries, store.bytes), (1, 4));
+    }
+
+    #[test]
+    fn names_without_slots_are_found_in_order_whatever_is_removed() {
+        let (mut others, mut truth) = (Others::default(), std::collections::BTreeMap::new());
+        for number in 0_u32..2_000 {
+            let name = Bytes::from((number.wrapping_mul(2_654_435_761) >> 22).to_string());
+            if number % 3 == 2 {
+                assert_eq!(others.remove(&name), truth.remove(&name));
+            } else {
+                others.set(&name, Bytes::from(number.to_string()));
+                truth.insert(name.clone(), Bytes::from(number.to_string()));
+            }
+            assert_eq!(others.get(&name), truth.get(&name));
+        }
+        assert!(others.iter().eq(truth.iter()));
+        let start = Bytes::from_static(b"5");
+        assert!(others.from(b"5").eq(truth.range(start..)));
+        others.clear();
+        assert_eq!((others.iter().count(), others.get(b"5")), (0, None));
+        assert!(u16::try_from(STORE_ENTRIES).is_ok(), "their places are numbers of two bytes");
     }
 
     #[test]

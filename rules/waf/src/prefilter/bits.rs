@@ -10,6 +10,18 @@ impl Bits {
         Self(vec![0; bound.div_ceil(64)])
     }
 
+    /// Makes room for numbers below `bound`.
+    pub(crate) fn reach(&mut self, bound: usize) {
+        if self.0.len() < bound.div_ceil(64) {
+            self.0.resize(bound.div_ceil(64), 0);
+        }
+    }
+
+    /// Takes every number away and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Adds a number; one that is not below the bound is left out.
     pub(crate) fn insert(&mut self, number: usize) {
         if let Some(word) = self.0.get_mut(number / 64) {
@@ -66,5 +78,10 @@ mod tests {
         }
         assert_eq!(found, [0, 64, 129]);
         assert!(bits.contains(64) && !bits.contains(63) && !bits.contains(400));
+        bits.reach(401);
+        bits.insert(400);
+        assert!(bits.contains(64) && bits.contains(400), "there is room now");
+        bits.clear();
+        assert!(!bits.contains(64) && bits.next(0).is_none());
     }
 }

@@ -185,17 +185,14 @@ impl Transaction {
         let Trial { program, link, operator, predicate, .. } = *trial;
         let part = program.parts.get(trial.part)?;
         let mut matched = false;
-        let mut values = std::mem::take(&mut self.scratch.values);
+        let mut values = (0, std::mem::take(&mut self.scratch.values));
         // Targets that were removed are told by their names.
         let variable = program.groups.get(part.group)?.target.variable;
         let has_removed =
             self.removed_targets(trial.removable, trial.removed).any(|target| target.variable == variable);
-        if has_removed {
-            self.gather(program, part.group, &mut values);
-        }
         for (number, member) in self.scratch.memo.members(trial.part).enumerate() {
             if has_removed
-                && let Some(value) = values.get(number)
+                && let Some(value) = self.gathered(program, part.group, number, &mut values)
                 && self.removed_targets(trial.removable, trial.removed).any(|target| target.takes(value))
             {
                 continue;
@@ -208,7 +205,7 @@ impl Transaction {
             }
             self.state.budget.units(work);
             for text in &way {
-                let findings = self.scratch.memo.findings(program, text);
+                let findings = self.scratch.memo.findings(text);
                 let may_match = findings.is_none_or(|findings| program.may_match(predicate, findings));
                 if !may_match && !link.negated {
                     continue;
@@ -229,16 +226,14 @@ impl Transaction {
                     continue;
                 }
                 matched = true;
-                if values.is_empty() {
-                    self.gather(program, part.group, &mut values);
-                }
                 let bytes = self.scratch.memo.shared(text);
-                if let Some(value) = values.get(number) {
+                if let Some(value) = self.gathered(program, part.group, number, &mut values) {
                     self.matched(link, Value { bytes, ..value.clone() }, captures);
                 }
             }
             self.scratch.memo.leave(way);
         }
+        let (_, mut values) = values;
         values.clear();
         self.scratch.values = values;
         Some(matched)
@@ -251,11 +246,20 @@ impl Transaction {
         lists.filter(move |(rules, _)| from(rules)).flat_map(|(_, targets)| targets.iter())
     }
 
-    /// The values of a group with their names.
-    fn gather(&self, program: &Program, group: usize, values: &mut Vec<Value>) {
-        let Some(group) = program.groups.get(group) else { return };
-        self.state.collect(&group.target, values);
-        values.retain(|value| !group.exclusions.iter().any(|target| target.takes(value)));
+    /// A value of a group with its name. Those from one on are gathered; they are asked for in order.
+    fn gathered<'a>(
+        &self,
+        program: &Program,
+        group: usize,
+        number: usize,
+        (from, values): &'a mut (usize, Vec<Value>),
+    ) -> Option<&'a Value> {
+        if values.get(number.checked_sub(*from)?).is_none() {
+            let group = program.groups.get(group)?;
+            self.state.some(&group.target, &group.exclusions, number, values);
+            *from = number;
+        }
+        values.get(number - *from)
     }
 
     fn judge_member(&mut self, link: &Link, member: &Member) -> Option<bool> {

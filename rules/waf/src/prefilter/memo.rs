@@ -12,9 +12,10 @@ use std::ops::Range;
 use bytes::Bytes;
 use palisade_seclang::Phase;
 
+use super::hits::Row;
 use super::program::{Findings, Part, Program, side};
 use super::texts::{Text, TextId, Texts, Work};
-use crate::scratch::Arena;
+use crate::scratch::{Arena, push};
 use crate::state::State;
 pub(super) use glance::Glance;
 
@@ -31,8 +32,6 @@ pub(crate) struct Memo {
     /// See `groups`.
     clusters: Vec<u32>,
     sums: Vec<Sum>,
-    /// The hits of each sum.
-    hits: Vec<u64>,
     /// What each view costs those who try it as it is written.
     views: Vec<Option<Charge>>,
     /// The hits of a view that is glanced at, where its chain changes something.
@@ -59,9 +58,9 @@ pub(super) struct Charge {
 #[derive(Clone, Debug)]
 struct Sum {
     /// The texts that the group's values are.
-    members: Range<usize>,
+    members: Range<u32>,
     /// How many texts the part looks at.
-    texts: usize,
+    texts: u32,
     longest: usize,
     /// The bytes of all texts.
     total: u64,
@@ -71,7 +70,20 @@ struct Sum {
     transformed: u64,
     /// Of which texts it is not known, nor counted, what its chain makes.
     blind: Blind,
-    hits: Range<usize>,
+    hits: Row,
+}
+
+impl Sum {
+    /// Of texts whose hits are not joined yet.
+    fn of(members: Range<u32>) -> Self {
+        Self { members, texts: 0, longest: 0, total: 0, may: 0, transformed: 0, blind: Blind::None, hits: Row::default() }
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.texts += 1;
+        self.longest = self.longest.max(bytes);
+        self.total += bytes as u64;
+    }
 }
 
 /// Of which texts what transformations make is not looked at in advance: what would be made to know that it may hold
@@ -99,7 +111,6 @@ impl Memo {
         self.parts.clear();
         self.clusters.clear();
         self.sums.clear();
-        self.hits.clear();
         self.views.clear();
         self.allowance = None;
     }
@@ -116,7 +127,6 @@ impl Memo {
         self.texts.room()
             + self.members.capacity() * size_of::<TextId>()
             + self.sums.capacity() * size_of::<Sum>()
-            + self.hits.capacity() * size_of::<u64>()
     }
 
     /// The work since it was last asked for.
@@ -154,14 +164,13 @@ impl Memo {
     /// What all texts of a part that was opened hold together; none if it has none.
     pub(super) fn findings_of_part(&self, part: usize) -> Option<Findings<'_>> {
         let sum = self.sums.get(*self.parts.get(part)? as usize)?;
-        let hits = self.hits.get(sum.hits.clone())?;
-        (sum.texts > 0).then_some(Findings { bytes: sum.longest, hits })
+        (sum.texts > 0).then(|| Findings { bytes: sum.longest, hits: self.texts.row(sum.hits) })
     }
 
     /// The values of a part that was opened, by their numbers.
     pub(super) fn members(&self, part: usize) -> Range<usize> {
         let sum = self.parts.get(part).and_then(|place| self.sums.get(*place as usize));
-        sum.map_or(0..0, |sum| sum.members.clone())
+        sum.map_or(0..0, |sum| sum.members.start as usize..sum.members.end as usize)
     }
 
     /// Whether what a part's chain makes of one of its values was not counted when the part was opened.
@@ -194,15 +203,16 @@ impl Memo {
         way
     }
 
-    /// Takes back the room of a way.
-    pub(super) fn leave(&mut self, way: Vec<Text>) {
+    /// Takes back the room of a way; its texts are not needed any more.
+    pub(super) fn leave(&mut self, mut way: Vec<Text>) {
+        way.clear();
         self.way = way;
     }
 
     /// What is known of a text; none: nothing.
-    pub(super) fn findings(&self, program: &Program, text: &Text) -> Option<Findings<'_>> {
+    pub(super) fn findings(&self, text: &Text) -> Option<Findings<'_>> {
         match text {
-            Text::Known(text) => Some(self.texts.findings(program, *text)),
+            Text::Known(text) => Some(self.texts.findings(*text)),
             Text::Loose(_) => None,
         }
     }
@@ -250,77 +260,57 @@ impl Memo {
                 (true, false) => Blind::Long,
                 (true, true) => Blind::All,
             };
-            self.sum(program, arena, part, values.members.clone(), blind)?
+            let (members, hits) = (values.members.clone(), values.hits);
+            self.sum(program, arena, part, members, (hits, blind))?
         };
-        self.sums.push(sum);
-        let place = self.sums.len() - 1;
-        *self.parts.get_mut(number)? = u32::try_from(place).ok()?;
-        Some(place)
+        *self.parts.get_mut(number)? = u32::try_from(self.sums.len()).ok()?;
+        push(&mut self.sums, sum);
+        Some(self.sums.len() - 1)
     }
 
-    /// What the texts of a part hold that its chain may change.
+    /// What the texts of a part hold that its chain may change, where `values` is what its values hold.
     fn sum(
         &mut self,
         program: &Program,
         arena: &mut Arena,
         part: &Part,
-        members: Range<usize>,
-        blind: Blind,
+        members: Range<u32>,
+        (values, blind): (Row, Blind),
     ) -> Option<Sum> {
         let chain = program.chains.get(part.chain)?;
-        let mut sum = self.nothing(program, members.clone());
+        let mut sum = Sum::of(members.clone());
         sum.blind = blind;
+        self.texts.hits().join();
         let mut way = std::mem::take(&mut self.way);
         for member in members {
-            let text = *self.members.get(member)?;
+            let text = *self.members.get(member as usize)?;
             if self.is_unchanged(program, part, text) {
-                self.add(program, &mut sum, &Text::Known(text), false);
-                sum.transformed += (self.texts.bytes(text).len() * chain.steps.len()) as u64;
+                let (bytes, _) = self.texts.join(text);
+                sum.add(bytes);
+                sum.transformed += (bytes * chain.steps.len()) as u64;
                 continue;
             }
             if blind == Blind::All || blind == Blind::Long && self.texts.is_long_to_read(text) {
-                self.hits.get_mut(sum.hits.clone())?.fill(u64::MAX);
+                self.texts.hits().add_text(|hits| hits.fill(u64::MAX));
                 sum.texts += 1;
                 sum.longest = usize::MAX;
                 continue;
             }
             sum.transformed += self.texts.follow(program, arena, (text, part), true, &mut way);
             let is_unread = self.texts.is_unread(text);
-            way.iter().for_each(|text| self.add(program, &mut sum, text, is_unread));
+            for text in way.drain(..) {
+                sum.add(match text {
+                    Text::Known(text) => self.texts.join(text).0,
+                    Text::Loose(bytes) => {
+                        self.texts.join_loose(program, &bytes, is_unread);
+                        bytes.len()
+                    }
+                });
+            }
         }
         self.way = way;
+        sum.hits = self.texts.hits().joined(Some(values));
         Some(sum)
-    }
-
-    fn nothing(&mut self, program: &Program, members: Range<usize>) -> Sum {
-        let from = self.hits.len();
-        self.hits.resize(from + self.texts.words(program), 0);
-        let hits = from..self.hits.len();
-        Sum { members, texts: 0, longest: 0, total: 0, may: 0, transformed: 0, blind: Blind::None, hits }
-    }
-
-    /// Adds a text to a sum; what is not kept of an unread text is not scanned.
-    fn add(&mut self, program: &Program, sum: &mut Sum, text: &Text, is_unread: bool) {
-        let Some(together) = self.hits.get_mut(sum.hits.clone()) else { return };
-        let bytes = match text {
-            Text::Known(text) => {
-                let Findings { bytes, hits } = self.texts.findings(program, *text);
-                together.iter_mut().zip(hits).for_each(|(word, more)| *word |= more);
-                sum.may |= self.texts.may(*text);
-                bytes
-            }
-            Text::Loose(bytes) => {
-                if is_unread {
-                    together.fill(u64::MAX);
-                } else {
-                    self.texts.scan(program, bytes, together);
-                }
-                bytes.len()
-            }
-        };
-        sum.texts += 1;
-        sum.longest = sum.longest.max(bytes);
-        sum.total += bytes as u64;
     }
 
     /// Gathers the values of a group; none if there are too many texts.
@@ -332,19 +322,22 @@ impl Memo {
         let group = program.groups.get(number)?;
         let (from, mut is_whole) = (self.members.len(), true);
         state.each(&group.target, &group.exclusions, &mut |bytes| match self.texts.came(program, bytes) {
-            Some(text) => self.members.push(text),
+            Some(text) => push(&mut self.members, text),
             None => is_whole = false,
         });
         if !is_whole {
             self.members.truncate(from);
             return None;
         }
-        let mut sum = self.nothing(program, from..self.members.len());
-        for member in sum.members.clone() {
-            let text = *self.members.get(member)?;
-            self.add(program, &mut sum, &Text::Known(text), false);
+        let mut sum = Sum::of(u32::try_from(from).ok()?..u32::try_from(self.members.len()).ok()?);
+        self.texts.hits().join();
+        for text in self.members.get(from..)? {
+            let (bytes, may) = self.texts.join(*text);
+            sum.add(bytes);
+            sum.may |= may;
         }
-        self.sums.push(sum);
+        sum.hits = self.texts.hits().joined(None);
+        push(&mut self.sums, sum);
         let place = self.sums.len() - 1;
         *self.groups.get_mut(number)? = u32::try_from(place).ok()?;
         Some(place)

@@ -6,6 +6,7 @@
 //!             rules    -> Program (views, their parts, chains, one scanner a side)        program, scanner
 //!   run:      the rules that stay, in order                                               run
 //!             Texts (each scanned once, transformed once by each transformation)           texts
+//!             Hits (what was found in each, equal rows being one)                          hits
 //!             Memo (what the texts of each part of a view hold together)                  memo
 //!             a rule that no text of its view can match is passed over; of the others,
 //!             only the texts that can match are tried                                     evaluate
@@ -21,6 +22,8 @@ mod bits;
 mod bytes;
 mod evaluate;
 mod fold;
+mod hits;
+mod list;
 mod literals;
 mod memo;
 mod needs;

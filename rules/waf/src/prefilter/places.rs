@@ -5,9 +5,7 @@
 pub(super) struct Places {
     /// A number and one; nothing: free. At least half are free.
     slots: Vec<u32>,
-    count: usize,
-    /// The places, to put them anew when the table grows.
-    hashes: Vec<u32>,
+    count: u32,
 }
 
 /// Slots of the first table.
@@ -26,19 +24,19 @@ impl Places {
         }
     }
 
-    /// Adds the next number: they come in order, from 0 on.
-    pub(super) fn insert(&mut self, bytes: &[u8], number: u32) {
-        self.hashes.push(hash(bytes));
+    /// Adds the next number: they come in order, from 0 on. `text` has those before it.
+    pub(super) fn insert<'a>(&mut self, bytes: &[u8], text: impl Fn(u32) -> Option<&'a [u8]>) {
+        let number = self.count;
         self.count += 1;
-        if self.count * 2 <= self.slots.len() {
+        if self.count as usize * 2 <= self.slots.len() {
             return self.put(hash(bytes), number);
         }
         let slots = (self.slots.len() * 2).max(FIRST);
-        self.slots.clear();
+        // The old table goes before the new one comes.
+        self.slots = Vec::new();
         self.slots.resize(slots, 0);
-        let hashes = std::mem::take(&mut self.hashes);
-        (0..).zip(&hashes).for_each(|(number, hash)| self.put(*hash, number));
-        self.hashes = hashes;
+        (0..number).for_each(|number| self.put(text(number).map_or(0, hash), number));
+        self.put(hash(bytes), number);
     }
 
     fn put(&mut self, hash: u32, number: u32) {
@@ -57,14 +55,13 @@ impl Places {
     pub(super) fn clear(&mut self) {
         if self.count > 0 {
             self.slots.fill(0);
-            self.hashes.clear();
             self.count = 0;
         }
     }
 
     /// Bytes of the room.
     pub(super) fn room(&self) -> usize {
-        (self.slots.capacity() + self.hashes.capacity()) * size_of::<u32>()
+        self.slots.capacity() * size_of::<u32>()
     }
 }
 
@@ -90,7 +87,7 @@ mod tests {
         };
         for (number, text) in (0..).zip(&texts) {
             assert_eq!(find(&places, text), None);
-            places.insert(text, number);
+            places.insert(text, |number| texts.get(number as usize).map(Vec::as_slice));
             assert_eq!(find(&places, text), Some(number));
         }
         assert!((0..).zip(&texts).all(|(number, text)| find(&places, text) == Some(number)));

@@ -49,7 +49,7 @@ impl Transaction {
             }
             let index = *indices.get(at)?;
             let rule = engine.rules.get(index)?;
-            if self.removed_rules.contains(&index) {
+            if self.removed_rules.contains(index) {
                 continue;
             }
             if !rule.links.first().is_some_and(|link| self.admits(program, index, at, link)) {

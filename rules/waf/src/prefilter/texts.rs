@@ -11,6 +11,8 @@ use bytes::Bytes;
 use palisade_seclang::Transformation;
 
 use super::bytes::Kinds;
+use super::hits::{Hits, Row};
+use super::list::List;
 use super::needs::ByteSet;
 use super::places::Places;
 use super::program::{Findings, Part, Program};
@@ -27,8 +29,8 @@ const MADE_BYTES: usize = 48 * 1024;
 /// Bytes of a text that the first phase does not scan: its few rules cost less than the scan would, where a request ends
 /// with them or for what its body is.
 const LATER: usize = 2 * 1024;
-/// Bytes that a text takes beside its own, with its hits and its edges, roughly.
-const TEXT_BYTES: usize = 96;
+/// Bytes that a text takes beside its own: itself, its place and an edge.
+const TEXT_BYTES: usize = size_of::<Entry>() + size_of::<Edge>() + 4;
 
 /// The place of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +60,10 @@ pub(super) struct Texts {
     came: Shelf,
     made: Shelf,
     places: Places,
+    /// What was found in them.
+    hits: Hits,
     /// What transformations made of texts.
-    edges: Vec<Edge>,
+    edges: List<Edge>,
     /// Whether something was not kept for want of room, since what was made was forgotten.
     is_full: bool,
     /// Whether anything was not kept for want of room.
@@ -75,11 +79,10 @@ pub(super) struct Work {
     pub(super) scanned: u64,
 }
 
-/// Texts, and the hits of each, one after the other.
+/// Texts, one after the other.
 #[derive(Debug, Default)]
 struct Shelf {
-    texts: Vec<Entry>,
-    hits: Vec<u64>,
+    texts: List<Entry>,
     /// Bytes of the texts.
     bytes: usize,
 }
@@ -90,28 +93,25 @@ struct Entry {
     bytes: Bytes,
     /// The transformations that may change it.
     may: Kinds,
+    /// What was found in it.
+    hits: Row,
     scan: Scan,
-    /// The text that came in from which it was made; itself.
-    root: TextId,
+    /// The place of the text that came in from which it was made; its own. There are fewer than [`CAME`].
+    root: u16,
     /// The next text of the same root.
     next: TextId,
     /// Its first edge.
     edge: u32,
 }
 
-/// What a transformation made of a text.
+/// What a transformation made of a text. One that changes nothing leaves no edge: it is taken from those that may.
 #[derive(Clone, Copy, Debug)]
 struct Edge {
     kind: u8,
-    /// Whether it changed something.
-    changed: bool,
     to: TextId,
     /// The next edge of the same text.
     next: u32,
 }
-
-/// Words of hits that are copied from a text with the same letters; where there are more it is scanned again.
-const HITS: usize = 32;
 
 /// How a text's hits were found. But for the first two, it is taken to hold everything, and so is what is made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +125,15 @@ enum Scan {
     Later,
 }
 
-/// The hits of a text with the same letters.
-type Hits = Option<[u64; HITS]>;
+/// What is known of a text before it is scanned.
+#[derive(Clone, Copy, Debug)]
+enum Known {
+    Nothing,
+    /// The hits of a text with the same letters.
+    Hits(Row),
+    /// It is not scanned.
+    Unread(Scan),
+}
 
 /// No edge has this place.
 const NO_EDGE: u32 = u32::MAX;
@@ -134,51 +141,12 @@ const NO_EDGE: u32 = u32::MAX;
 impl Shelf {
     fn clear(&mut self) {
         self.texts.clear();
-        self.hits.clear();
         self.bytes = 0;
     }
 
-    /// Keeps a text and scans it, unless its hits are known or it is not to be read. Gives the bytes that were scanned.
-    fn keep(
-        &mut self,
-        (program, side): (&Program, usize),
-        bytes: Bytes,
-        root: TextId,
-        (unread, known): (Option<Scan>, Hits),
-    ) -> u64 {
-        let from = self.hits.len();
-        self.hits.resize(from + program.words(side), 0);
-        let present = ByteSet::of(&bytes);
-        let hits = self.hits.get_mut(from..).unwrap_or_default();
-        let length = bytes.len();
-        let (scan, scanned) = match (unread, known) {
-            (Some(scan), _) => {
-                hits.fill(u64::MAX);
-                (scan, 0)
-            }
-            (None, Some(known)) => {
-                hits.iter_mut().zip(known).for_each(|(hits, known)| *hits = known);
-                (Scan::Done, 0)
-            }
-            (None, None) => (scanned(program, side, &bytes, hits), length),
-        };
-        let may = program.mark(side, &present, hits);
-        self.bytes += length;
-        self.texts.push(Entry { bytes, may, scan, root, next: TextId::NONE, edge: NO_EDGE });
-        scanned as u64
-    }
-
-    /// Scans a text that was left for later. Gives the bytes that were scanned.
-    fn make_up(&mut self, (program, side): (&Program, usize), place: u32) -> u64 {
-        let (place, words) = (place as usize, program.words(side));
-        let Some(entry) = self.texts.get_mut(place).filter(|entry| entry.scan == Scan::Later) else {
-            return 0;
-        };
-        let hits = self.hits.get_mut(place * words..(place + 1) * words).unwrap_or_default();
-        hits.fill(0);
-        entry.scan = scanned(program, side, &entry.bytes, hits);
-        program.mark(side, &ByteSet::of(&entry.bytes), hits);
-        entry.bytes.len() as u64
+    fn keep(&mut self, entry: Entry) {
+        self.bytes += entry.bytes.len();
+        self.texts.push(entry);
     }
 
     /// Bytes that its texts count for.
@@ -187,7 +155,7 @@ impl Shelf {
     }
 
     fn room(&self) -> usize {
-        self.texts.capacity() * size_of::<Entry>() + self.hits.capacity() * size_of::<u64>()
+        self.texts.room()
     }
 }
 
@@ -205,24 +173,29 @@ impl Texts {
         self.is_first = is_first;
     }
 
+    /// Gets ready for a program; what is known was found by the same.
+    pub(super) fn get_ready(&mut self, program: &Program) {
+        let words = program.words(self.side);
+        if self.hits.words() != words {
+            self.hits.clear(words);
+        }
+    }
+
     /// Forgets everything and keeps the room.
     pub(super) fn clear(&mut self) {
         self.came.clear();
         self.made.clear();
         self.places.clear();
         self.edges.clear();
+        self.hits.clear(0);
         (self.is_full, self.has_overflowed) = (false, false);
         (self.side, self.work) = (0, Work::default());
     }
 
-    /// Words of hits.
-    pub(super) fn words(&self, program: &Program) -> usize {
-        program.words(self.side)
-    }
-
     /// Bytes of the room.
     pub(super) fn room(&self) -> usize {
-        self.came.room() + self.made.room() + self.places.room() + self.edges.capacity() * size_of::<Edge>()
+        let texts = self.came.room() + self.made.room() + self.edges.room();
+        texts + self.places.room() + self.hits.room()
     }
 
     /// The work since it was last asked for.
@@ -264,11 +237,65 @@ impl Texts {
     }
 
     /// What is known of a text.
-    pub(super) fn findings(&self, program: &Program, text: TextId) -> Findings<'_> {
-        let words = program.words(self.side);
-        let (shelf, place) = self.shelf(text);
-        let hits = shelf.hits.get(place * words..(place + 1) * words).unwrap_or_default();
-        Findings { bytes: shelf.texts.get(place).map_or(usize::MAX, |text| text.bytes.len()), hits }
+    pub(super) fn findings(&self, text: TextId) -> Findings<'_> {
+        match self.entry(text) {
+            Some(text) => Findings { bytes: text.bytes.len(), hits: self.hits.row(text.hits) },
+            None => Findings { bytes: usize::MAX, hits: &[] },
+        }
+    }
+
+    /// What was found in a text, or in several together.
+    pub(super) fn row(&self, row: Row) -> &[u64] {
+        self.hits.row(row)
+    }
+
+    /// What was found in texts, to be joined.
+    pub(super) fn hits(&mut self) -> &mut Hits {
+        &mut self.hits
+    }
+
+    /// Joins a text with others. Gives its bytes, and the transformations that may change it.
+    pub(super) fn join(&mut self, text: TextId) -> (usize, Kinds) {
+        let Some(entry) = self.entry(text) else { return (usize::MAX, Kinds::MAX) };
+        let (bytes, may, row) = (entry.bytes.len(), entry.may, entry.hits);
+        self.hits.add(row);
+        (bytes, may)
+    }
+
+    /// Scans a text that is not kept and joins it with others; one that is made of an unread text is not scanned.
+    pub(super) fn join_loose(&mut self, program: &Program, bytes: &[u8], is_unread: bool) {
+        let side = self.side;
+        self.work.scanned += if is_unread { 0 } else { bytes.len() as u64 };
+        self.hits.add_text(|hits| {
+            if is_unread {
+                hits.fill(u64::MAX);
+            } else {
+                program.scan(side, bytes, hits);
+                program.mark(side, &ByteSet::of(bytes), hits);
+            }
+        });
+    }
+
+    /// A text that is to be kept, scanned if it has to be.
+    fn read(&mut self, program: &Program, bytes: &Bytes, root: u16, known: Known) -> Entry {
+        let (side, mut read) = (self.side, 0);
+        let alike = if let Known::Hits(alike) = known { Some(alike) } else { None };
+        let (hits, (scan, may)) = self.hits.keep(alike, |hits| {
+            let scan = match known {
+                Known::Nothing => {
+                    read = bytes.len() as u64;
+                    scanned(program, side, bytes, hits)
+                }
+                Known::Hits(_) => Scan::Done,
+                Known::Unread(scan) => {
+                    hits.fill(u64::MAX);
+                    scan
+                }
+            };
+            (scan, program.mark(side, &ByteSet::of(bytes), hits))
+        });
+        self.work.scanned += read;
+        Entry { bytes: bytes.clone(), may, hits, scan, root, next: TextId::NONE, edge: NO_EDGE }
     }
 
     /// The place of a text that came in; none if there are too many.
@@ -281,27 +308,29 @@ impl Texts {
         };
         if let Some(known) = self.places.find(bytes, is_it) {
             if !self.is_first {
-                self.work.scanned += self.came.make_up((program, self.side), known);
+                self.make_up(program, TextId(known));
             }
             return Some(TextId(known));
         }
         let place = u32::try_from(texts.len()).ok().filter(|_| texts.len() < CAME)?;
-        self.places.insert(bytes, place);
+        self.places.insert(bytes, |place| texts.get(place as usize).map(|text| text.bytes.as_ref()));
         let waits = self.is_first && bytes.len() > LATER;
-        let known = (waits.then_some(Scan::Later), None);
+        let known = if waits { Known::Unread(Scan::Later) } else { Known::Nothing };
+        let root = u16::try_from(place).ok()?;
         // The text holds the bytes in their place.
-        self.work.scanned += self.came.keep((program, self.side), bytes.clone(), TextId(place), known);
+        let entry = self.read(program, bytes, root, known);
+        self.came.keep(entry);
         Some(TextId(place))
     }
 
-    /// The hits of a text, to be copied; none if there are too many.
-    fn hits(&self, program: &Program, text: TextId) -> Hits {
-        let words = program.words(self.side);
-        let (shelf, place) = self.shelf(text);
-        let mut copy = [0; HITS];
-        let hits = shelf.hits.get(place * words..(place + 1) * words).unwrap_or_default();
-        copy.iter_mut().zip(hits).for_each(|(copy, hits)| *copy = *hits);
-        (words <= HITS).then_some(copy)
+    /// Scans a text that was left for later.
+    fn make_up(&mut self, program: &Program, text: TextId) {
+        let Some(entry) = self.entry(text).filter(|entry| entry.scan == Scan::Later) else { return };
+        let (bytes, root) = (entry.bytes.clone(), entry.root);
+        let Entry { hits, scan, .. } = self.read(program, &bytes, root, Known::Nothing);
+        if let Some(entry) = self.entry_mut(text) {
+            (entry.hits, entry.scan) = (hits, scan);
+        }
     }
 
     /// Whether a text, and what is made of it, is taken to hold everything.
@@ -317,13 +346,6 @@ impl Texts {
     /// Whether anything that was made of this side's texts was not kept for want of room.
     pub(super) fn has_overflowed(&self) -> bool {
         self.has_overflowed
-    }
-
-    /// Scans a text that is not kept.
-    pub(super) fn scan(&mut self, program: &Program, bytes: &[u8], hits: &mut [u64]) {
-        self.work.scanned += bytes.len() as u64;
-        program.scan(self.side, bytes, hits);
-        program.mark(self.side, &ByteSet::of(bytes), hits);
     }
 
     /// Follows a text that came in through a part's chain: the texts that the part looks at come to `way`. If `keeps`,
@@ -378,7 +400,7 @@ impl Texts {
                     return None;
                 }
                 if let Some(edge) = self.edge(entry.edge, kind) {
-                    return edge.changed.then_some(Text::Known(edge.to));
+                    return Some(Text::Known(edge.to));
                 }
                 (*id, &entry.bytes)
             }
@@ -386,16 +408,17 @@ impl Texts {
         let read = bytes.len() as u64;
         let made = apply(program, transformation, bytes, arena);
         self.work.transformed += read;
-        if !keeps {
-            return made.map(Text::Loose);
-        }
         let Some(made) = made else {
-            self.connect(id, kind, id, false);
+            let entry = self.entry_mut(id)?;
+            entry.may &= !(1 << kind);
             return None;
         };
+        if !keeps {
+            return Some(Text::Loose(made));
+        }
         match self.made(program, id, &made) {
             Some(to) => {
-                self.connect(id, kind, to, true);
+                self.connect(id, kind, to);
                 Some(Text::Known(to))
             }
             None => {
@@ -415,18 +438,18 @@ impl Texts {
         None
     }
 
-    fn connect(&mut self, from: TextId, kind: u8, to: TextId, changed: bool) {
+    fn connect(&mut self, from: TextId, kind: u8, to: TextId) {
         let Ok(place) = u32::try_from(self.edges.len()) else { return };
         if let Some(entry) = self.entry_mut(from) {
             let next = std::mem::replace(&mut entry.edge, place);
-            self.edges.push(Edge { kind, changed, to, next });
+            self.edges.push(Edge { kind, to, next });
         }
     }
 
     /// The place of a text that was made of another; the same texts of one root are one. None if there is no room.
     fn made(&mut self, program: &Program, of: TextId, bytes: &Bytes) -> Option<TextId> {
         let root = self.entry(of)?.root;
-        let (mut at, mut alike) = (root, None);
+        let (mut at, mut alike) = (TextId(root.into()), None);
         loop {
             let text = self.entry(at)?;
             if text.bytes == bytes {
@@ -434,7 +457,7 @@ impl Texts {
             }
             // Literals are looked for in any case.
             if alike.is_none() && text.bytes.len() == bytes.len() && text.bytes.eq_ignore_ascii_case(bytes) {
-                alike = Some(at);
+                alike = Some(text.hits);
             }
             if text.next == TextId::NONE {
                 break;
@@ -445,11 +468,13 @@ impl Texts {
             return None;
         }
         let place = TextId(u32::try_from(self.made.texts.len()).ok()? | TextId::MADE);
-        let known = match self.is_unread(of) {
-            true => (Some(Scan::Dense), None),
-            false => (None, alike.and_then(|alike| self.hits(program, alike))),
+        let known = match alike {
+            _ if self.is_unread(of) => Known::Unread(Scan::Dense),
+            Some(alike) => Known::Hits(alike),
+            None => Known::Nothing,
         };
-        self.work.scanned += self.made.keep((program, self.side), bytes.clone(), root, known);
+        let entry = self.read(program, bytes, root, known);
+        self.made.keep(entry);
         self.entry_mut(at)?.next = place;
         Some(place)
     }
@@ -463,7 +488,7 @@ impl Texts {
         self.made.clear();
         self.edges.clear();
         self.is_full = false;
-        for text in &mut self.came.texts {
+        for text in self.came.texts.iter_mut() {
             (text.next, text.edge) = (TextId::NONE, NO_EDGE);
         }
     }
@@ -540,6 +565,7 @@ mod tests {
         texts.forget_made();
         assert_eq!(texts.made(&program, text, &Bytes::from_static(b"b")), lower, "the room is free again");
     }
+
     #[test]
     fn long_texts_are_read_in_the_second_phase() {
         let program = program();

@@ -1,30 +1,44 @@
 //! A JSON string → its bytes. Escapes are resolved; a surrogate that has no partner is refused, as are control
 //! characters and bytes that are not UTF-8: two readers would disagree about them.
 
-use crate::transformations::bytes::hex_pair;
+use std::borrow::Cow;
+
+use crate::transformations::bytes::{buffer, hex_pair};
 
 /// What is wrong, and where.
 type Fault = (&'static str, usize);
 
 /// Reads a string from behind its opening quote; answers its bytes and where it ended (behind the closing quote).
-pub(super) fn read(input: &[u8], start: usize) -> Result<(Vec<u8>, usize), Fault> {
-    let mut value = Vec::new();
-    let mut at = start;
+pub(super) fn read(input: &[u8], start: usize) -> Result<(Cow<'_, [u8]>, usize), Fault> {
+    let (text, mut at) = plain(input, start)?;
+    if input.get(at) == Some(&b'"') {
+        return Ok((Cow::Borrowed(text), at + 1));
+    }
+    // Escapes are longer than what they stand for.
+    let length = memchr::memchr(b'"', input.get(at..).unwrap_or_default()).unwrap_or_default();
+    let mut value = buffer(text.len() + length);
+    value.extend_from_slice(text);
     loop {
-        let rest = input.get(at..).unwrap_or_default();
-        let plain = rest.iter().take_while(|&&byte| !matches!(byte, b'"' | b'\\' | ..0x20)).count();
-        let text = rest.get(..plain).unwrap_or_default();
-        if let Err(error) = std::str::from_utf8(text) {
-            return Err(("a string is not UTF-8", at + error.valid_up_to()));
-        }
-        value.extend_from_slice(text);
-        at += plain;
-        match rest.get(plain) {
-            Some(b'"') => return Ok((value, at + 1)),
+        match input.get(at) {
+            Some(b'"') => return Ok((Cow::Owned(value), at + 1)),
             Some(b'\\') => at = escape(input, at, &mut value)?,
             Some(_) => return Err(("a string holds a control character", at)),
             None => return Err(("a string has no end", at)),
         }
+        let (text, end) = plain(input, at)?;
+        value.extend_from_slice(text);
+        at = end;
+    }
+}
+
+/// The bytes up to the next one that means something, and where that is.
+fn plain(input: &[u8], at: usize) -> Result<(&[u8], usize), Fault> {
+    let rest = input.get(at..).unwrap_or_default();
+    let plain = rest.iter().take_while(|&&byte| !matches!(byte, b'"' | b'\\' | ..0x20)).count();
+    let text = rest.get(..plain).unwrap_or_default();
+    match std::str::from_utf8(text) {
+        Ok(_) => Ok((text, at + plain)),
+        Err(error) => Err(("a string is not UTF-8", at + error.valid_up_to())),
     }
 }
 

@@ -6,8 +6,9 @@
 
 use super::{Charge, Memo, Sum, UNKNOWN};
 use crate::limits::EVALUATION_UNITS;
+use crate::prefilter::hits::add;
 use crate::prefilter::program::{Findings, Program, View};
-use crate::scratch::Arena;
+use crate::scratch::{Arena, push};
 use crate::state::State;
 
 /// One in so many rules of a view awake is many: to know what is made of hostile texts takes as long as trying five rules.
@@ -25,7 +26,7 @@ pub(in crate::prefilter) struct Glance {
 
 /// What it costs to try some texts as they are written.
 fn evaluations(sum: &Sum) -> u64 {
-    sum.total + sum.texts as u64 * EVALUATION_UNITS
+    sum.total + u64::from(sum.texts) * EVALUATION_UNITS
 }
 
 impl Memo {
@@ -43,6 +44,7 @@ impl Memo {
         (number, view): (usize, &View),
     ) -> Option<Glance> {
         if self.views.is_empty() {
+            self.texts.get_ready(program);
             self.views.resize(program.views.len(), None);
             self.parts.resize(program.parts.len(), UNKNOWN);
             self.groups.resize(program.groups.len(), UNKNOWN);
@@ -59,7 +61,7 @@ impl Memo {
         let mut charge = Charge { transformations: all.total * steps, evaluations: evaluations(all) };
         let is_awake = self.texts.has_overflowed() && self.is_awake(program, view, all);
         self.together.clear();
-        self.together.extend_from_slice(self.hits.get(all.hits.clone())?);
+        self.together.extend_from_slice(self.texts.row(all.hits));
         for part in &view.parts {
             let values = self.sums.get(*self.groups.get(program.parts.get(*part)?.group)? as usize)?;
             if values.may & chain.kinds == 0 {
@@ -72,8 +74,7 @@ impl Memo {
             charge.transformations += sum.transformed;
             charge.evaluations += evaluations(sum);
             glance.longest = glance.longest.max(sum.longest);
-            let hits = self.hits.get(sum.hits.clone())?;
-            self.together.iter_mut().zip(hits).for_each(|(word, more)| *word |= more);
+            add(&mut self.together, self.texts.row(sum.hits));
         }
         *self.views.get_mut(number)? = Some(charge);
         Some(glance)
@@ -81,8 +82,7 @@ impl Memo {
 
     /// Whether so many rules of a view may match its values as they are that little is to be won by knowing more.
     fn is_awake(&self, program: &Program, view: &View, values: &Sum) -> bool {
-        let Some(hits) = self.hits.get(values.hits.clone()) else { return true };
-        let findings = Findings { bytes: values.longest, hits };
+        let findings = Findings { bytes: values.longest, hits: self.texts.row(values.hits) };
         let awake =
             view.rules.iter().filter(|rule| rule.negated || program.may_match(rule.predicate, findings));
         awake.count() * AWAKE >= view.rules.len()
@@ -108,7 +108,7 @@ impl Memo {
     /// What the texts of a view hold at most; none if it has none.
     pub(in crate::prefilter) fn findings_of(&self, glance: &Glance) -> Option<Findings<'_>> {
         let hits = match glance.sum {
-            Some(place) => self.hits.get(self.sums.get(place)?.hits.clone())?,
+            Some(place) => self.texts.row(self.sums.get(place)?.hits),
             None => &self.together,
         };
         glance.any.then_some(Findings { bytes: glance.longest, hits })
@@ -127,8 +127,8 @@ impl Memo {
             for group in groups {
                 self.group(program, state, *group)?;
             }
-            let mut sum = self.nothing(program, 0..0);
-            let (known, joined) = self.hits.split_at_mut(sum.hits.start);
+            let mut sum = Sum::of(0..0);
+            self.texts.hits().join();
             for group in groups {
                 let values = self.sums.get(*self.groups.get(*group)? as usize)?;
                 if values.texts > 0 {
@@ -136,11 +136,11 @@ impl Memo {
                     sum.longest = sum.longest.max(values.longest);
                     sum.total += values.total;
                     sum.may |= values.may;
-                    let hits = known.get(values.hits.clone())?;
-                    joined.iter_mut().zip(hits).for_each(|(word, more)| *word |= more);
+                    self.texts.hits().add(values.hits);
                 }
             }
-            self.sums.push(sum);
+            sum.hits = self.texts.hits().joined(None);
+            push(&mut self.sums, sum);
             self.sums.len() - 1
         };
         *self.clusters.get_mut(number)? = u32::try_from(place).ok()?;
