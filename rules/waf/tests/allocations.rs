@@ -1,4 +1,4 @@
-//! Promise: once a worker is warm, judging an ordinary exchange allocates next to nothing.
+//! Promise: once a worker is warm, judging an ordinary exchange allocates nothing.
 //!
 //! Counted by an allocator of this test binary, thread by thread.
 #![allow(unsafe_code, reason = "an allocator is unsafe to write; this one only counts")]
@@ -16,13 +16,14 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
-use exchange::{Exchange, connection, crs, crs_directory, form, get, policy};
+use exchange::{Exchange, connection, crs, crs_directory, form, get, policy, post};
 use palisade_model::documents::WafPolicySpec;
 use palisade_waf::{Engine, Transaction};
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
     static LIVE: Cell<isize> = const { Cell::new(0) };
+    static MOST: Cell<isize> = const { Cell::new(0) };
 }
 
 /// Counts what each thread asks for.
@@ -33,6 +34,7 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = COUNT.try_with(|count| count.set(count.get() + 1));
         let _ = LIVE.try_with(|live| live.set(live.get() + layout.size() as isize));
+        let _ = MOST.try_with(|most| most.set(most.get().max(LIVE.get())));
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
@@ -47,11 +49,11 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Allocations of judging an exchange, when it has been judged before.
-fn allocations(engine: &Arc<Engine>, exchange: &Exchange) -> usize {
+/// Judges an exchange, of which nothing but rules without a say may match, as often as is said.
+fn judge(engine: &Arc<Engine>, exchange: &Exchange, times: usize) {
     let (head, connection) = (exchange.head(), connection());
     let response = exchange.response_head();
-    let judge = || {
+    for _ in 0..times {
         let mut transaction = Transaction::begin(engine.clone(), &connection, &head, 1_767_225_600_000, "id");
         assert_eq!(transaction.request_headers(), None);
         if transaction.wants_request_body() {
@@ -65,11 +67,7 @@ fn allocations(engine: &Arc<Engine>, exchange: &Exchange) -> usize {
         assert_eq!(transaction.response_body(true), None);
         transaction.logging();
         assert!(transaction.matches().is_empty(), "{:?}", transaction.matches());
-    };
-    (0..5).for_each(|_| judge());
-    let before = COUNT.get();
-    judge();
-    COUNT.get() - before
+    }
 }
 
 fn browser(exchange: Exchange) -> Exchange {
@@ -82,17 +80,23 @@ fn browser(exchange: Exchange) -> Exchange {
         .answered(200, "text/html", "<!doctype html><title>Catalog</title><p>Two items.</p>")
 }
 
+/// An order of so many items.
+fn order(items: usize) -> String {
+    let item = |number: usize| {
+        format!(r#"{{"sku":"A1{number:04}","quantity":{number},"price":19.99,"colour":"red","gift":false}}"#)
+    };
+    let items: Vec<String> = (1..=items).map(item).collect();
+    format!(r#"{{"customer":{{"id":48213,"country":"DE"}},"items":[{}]}}"#, items.join(","))
+}
+
 fn core_rules() -> Option<Arc<Engine>> {
     let set = crs(&crs_directory()?, "", "");
     let policy = WafPolicySpec { paranoia_level: Some(1), ..policy() };
     Some(Arc::new(Engine::compile(&set, &policy).unwrap()))
 }
 
-/// What is left: see docs/performance.md. It only goes down; the goal is none.
-const ALLOCATIONS: usize = 40;
-
 #[test]
-fn an_ordinary_exchange_allocates_next_to_nothing_once_a_worker_is_warm() {
+fn an_ordinary_exchange_allocates_nothing_once_a_worker_is_warm() {
     let Some(engine) = core_rules() else { return };
     let fields: Vec<String> =
         (1..=8).map(|field| format!("field{field}=some+ordinary+value+{field}")).collect();
@@ -100,10 +104,38 @@ fn an_ordinary_exchange_allocates_next_to_nothing_once_a_worker_is_warm() {
         ("simple GET", browser(get("/catalog/items?page=2&sort=price"))),
         ("simple POST", browser(form("/form", "name=Jane&city=Berlin&age=42&news=yes"))),
         ("form of 8 fields", browser(form("/form", &fields.join("&")))),
+        ("JSON of 1 KiB", browser(post("/api/orders", "application/json", &order(14)))),
     ] {
-        let count = allocations(&engine, &exchange);
-        println!("{name}: {count} allocations");
-        assert!(count <= ALLOCATIONS, "{name}: {count}");
+        let counted = |times: usize| {
+            let before = COUNT.get();
+            judge(&engine, &exchange, times);
+            COUNT.get() - before
+        };
+        // What the caller makes of the head is the same however often it is judged.
+        let (_, once, more) = (counted(5), counted(1), counted(11));
+        println!("{name}: {} allocations in ten judgements", more - once);
+        assert_eq!(more, once, "{name}");
+    }
+}
+
+/// Bytes of one request in flight beyond its body and what its worker keeps.
+const IN_FLIGHT: isize = 256 * 1024;
+
+#[test]
+fn a_request_in_flight_stays_under_its_limit() {
+    let Some(engine) = core_rules() else { return };
+    let text = |piece: &str| format!("title=A+day+out&text={}", piece.repeat(127 * 1024 / piece.len()));
+    for (name, exchange) in [
+        ("JSON of 700 arguments", browser(post("/api/orders", "application/json", &order(140)))),
+        ("a form with a field of slashes", browser(form("/form", &text("a//b./")))),
+    ] {
+        judge(&engine, &exchange, 3);
+        let before = LIVE.get();
+        MOST.set(before);
+        judge(&engine, &exchange, 1);
+        let bytes = MOST.get() - before - exchange.body.len() as isize;
+        println!("{name}: {} KiB beyond the body", bytes / 1024);
+        assert!(bytes <= IN_FLIGHT, "{name}: {bytes} bytes");
     }
 }
 
@@ -114,8 +146,9 @@ fn the_counter_counts() {
     assert_eq!(COUNT.get(), before + 1, "{text}");
 }
 
-/// Bytes of one compiled engine of the Core Rule Set at paranoia level 4, where every rule is in force.
-const COMPILED_BYTES: isize = 25 * 1024 * 1024;
+/// Bytes of one compiled engine of the Core Rule Set at paranoia level 4, where every rule is in force: 17.7 MiB with
+/// CRS 4.28, and a little room. The goal is 25 MiB.
+const COMPILED_BYTES: isize = 19 * 1024 * 1024;
 
 #[test]
 fn the_core_rules_compiled_stay_under_their_limit() {
