@@ -1,6 +1,6 @@
 //! Room that transactions use one after the other, so that a request costs no allocation once a worker is warm.
 //!
-//! Each thread keeps a few. Promises: a thread keeps at most [`KEPT`] times one memo, an arena, four parts of
+//! Each thread keeps a few. Promises: a thread keeps at most [`KEPT`] times one memo, an arena, five parts of
 //! [`KEPT_BYTES`], small ones of [`LITTLE_BYTES`] and the collections of [`Use`], under 4 MiB; what is kept holds no
 //! value of a request any more (the bytes of the arena are written over by the next). A transaction that ends on another
 //! thread leaves its room there.
@@ -21,7 +21,7 @@ use crate::values::{Target, Value, small_number};
 /// Transactions of one thread at a time whose room is kept.
 const KEPT: usize = 5;
 /// Bytes of a memo that is kept: one that is full, with what its texts hold together.
-const MEMO_ROOM: usize = 288 * 1024;
+const MEMO_ROOM: usize = 264 * 1024;
 /// Bytes of each other part that is kept.
 const KEPT_BYTES: usize = 64 * 1024;
 /// Bytes of what is small in an ordinary request: its captures, and the way to a JSON value.
@@ -147,6 +147,8 @@ pub(crate) struct Scratch {
     /// Values of a link that is tried.
     pub(crate) values: Vec<Value>,
     pub(crate) held: BytesMut,
+    /// For the response's body, while the request's is in use.
+    pub(crate) held_next: BytesMut,
     pub(crate) captures: Captures,
     /// What reading a JSON body takes.
     pub(crate) json: json::Room,
@@ -220,6 +222,7 @@ impl Scratch {
         self.matched.clear();
         self.values.clear();
         self.held.clear();
+        self.held_next.clear();
         self.captures.clear();
         self.removed_targets.clear();
         self.removed_rules.clear();
@@ -237,6 +240,9 @@ impl Scratch {
         }
         if self.held.capacity() > KEPT_BYTES {
             self.held = BytesMut::new();
+        }
+        if self.held_next.capacity() > KEPT_BYTES {
+            self.held_next = BytesMut::new();
         }
         for values in [&mut self.matched, &mut self.values] {
             if values.capacity() * size_of::<Value>() > KEPT_BYTES {

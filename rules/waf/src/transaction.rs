@@ -179,6 +179,8 @@ impl Transaction {
     /// Phase 2. `complete`: whether the whole body was fed.
     pub fn request_body(&mut self, complete: bool) -> Option<Interruption> {
         let body = self.held.split().freeze();
+        // Arguments are parts of the body, so the response's needs room of its own.
+        std::mem::swap(&mut self.held, &mut self.scratch.held_next);
         self.state.facts.body.truncated = !complete;
         self.read_request_body(body, complete);
         if let Some(interruption) = self.run(Phase::RequestBody) {

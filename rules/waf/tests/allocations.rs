@@ -124,10 +124,10 @@ const IN_FLIGHT: isize = 256 * 1024;
 #[test]
 fn a_request_in_flight_stays_under_its_limit() {
     let Some(engine) = core_rules() else { return };
-    let text = |piece: &str| format!("title=A+day+out&text={}", piece.repeat(127 * 1024 / piece.len()));
+    let text = |piece: &str| format!("title=A+day+out&text={}", piece.repeat(120 * 1024 / piece.len()));
     for (name, exchange) in [
         ("JSON of 700 arguments", browser(post("/api/orders", "application/json", &order(140)))),
-        ("a form with a field of slashes", browser(form("/form", &text("a//b./")))),
+        ("a form with a field of dots", browser(form("/form", &text("a.b.c./")))),
     ] {
         judge(&engine, &exchange, 3);
         let before = LIVE.get();

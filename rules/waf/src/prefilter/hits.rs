@@ -11,6 +11,9 @@ pub(super) const ROWS_BYTES: usize = 32 * 1024;
 /// Rows whose being joined is remembered: those of most requests.
 const REMEMBERED: usize = 256;
 
+/// Rows that are kept as they come: a request with few texts is not worth the looking for equal ones.
+const PLAIN: usize = 96;
+
 /// Slots of the first table.
 const FIRST: usize = 64;
 
@@ -51,7 +54,7 @@ impl Hits {
     /// Forgets everything and keeps the room. Rows have so many words from here on.
     pub(super) fn clear(&mut self, words: usize) {
         self.rows.clear();
-        if self.texts > 0 {
+        if self.texts > PLAIN {
             self.slots.fill(0);
         }
         (self.words, self.count, self.texts, self.shared) = (words, 0, 0, None);
@@ -89,6 +92,10 @@ impl Hits {
     }
 
     fn place(&mut self, row: &[u64]) -> Row {
+        if self.texts < PLAIN && (self.texts + 1) * size_of_val(row) <= ROWS_BYTES {
+            self.texts += 1;
+            return self.push(row);
+        }
         if self.slots.is_empty() {
             self.slots.resize(FIRST, 0);
         }
@@ -126,7 +133,7 @@ impl Hits {
         self.shared = Some(shared);
         let from = shared.0 as usize * self.words;
         let all = self.rows.get_mut(from..from + self.words).unwrap_or_default();
-        all.iter_mut().zip(row).for_each(|(word, more)| *word |= more);
+        add(all, row);
         shared
     }
 
@@ -183,7 +190,7 @@ impl Hits {
         joined.is_empty = false;
         let from = row.0 as usize * self.words;
         let more = self.rows.get(from..from + self.words).unwrap_or_default();
-        joined.row.iter_mut().zip(more).for_each(|(word, more)| *word |= more);
+        add(&mut joined.row, more);
     }
 
     /// Adds a text that has no row to those that are joined.
@@ -204,6 +211,15 @@ impl Hits {
         };
         self.joined.row = row;
         place
+    }
+}
+
+/// Adds the bits of a row to another one.
+#[inline]
+pub(super) fn add(row: &mut [u64], more: &[u64]) {
+    let mut more = more.iter();
+    for word in row {
+        *word |= more.next().copied().unwrap_or_default();
     }
 }
 
@@ -235,6 +251,8 @@ mod tests {
         let rows: Vec<Row> = (0..1_000).map(|word| kept(&mut hits, &[word, 7])).collect();
         for (word, row) in (0..).zip(&rows) {
             assert_eq!(hits.row(*row), [word, 7]);
+        }
+        for (word, row) in (0..).zip(&rows).skip(PLAIN) {
             assert_eq!(kept(&mut hits, &[word, 7]), *row);
         }
         let like = hits.keep(rows.get(1).copied(), |row| row.iter_mut().for_each(|word| *word |= 8)).0;
@@ -252,7 +270,7 @@ mod tests {
         let (first, second) = (kept(&mut hits, &[1 << 40, 0]), kept(&mut hits, &[1 << 41, 1]));
         assert_eq!(first, second, "over it");
         assert_eq!(hits.row(first), [3 << 40, 1]);
-        assert_eq!(kept(&mut hits, &[1, 0]), Row(1), "still known");
+        assert_eq!(kept(&mut hits, &[most - 1, 0]), *rows.last().unwrap(), "still known");
         assert!(hits.room() <= 2 * ROWS_BYTES + 4 * 4 * ROWS_BYTES / 16);
     }
 
