@@ -76,7 +76,16 @@ struct Sum {
 impl Sum {
     /// Of texts whose hits are not joined yet.
     fn of(members: Range<u32>) -> Self {
-        Self { members, texts: 0, longest: 0, total: 0, may: 0, transformed: 0, blind: Blind::None, hits: Row::default() }
+        Self {
+            members,
+            texts: 0,
+            longest: 0,
+            total: 0,
+            may: 0,
+            transformed: 0,
+            blind: Blind::None,
+            hits: Row::default(),
+        }
     }
 
     fn add(&mut self, bytes: usize) {
