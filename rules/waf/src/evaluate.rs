@@ -37,6 +37,7 @@ impl Transaction {
             return None;
         }
         let engine = self.engine.clone();
+        self.scratch.take_memo();
         self.scratch.memo.begin(phase);
         let place = match &engine.program {
             Some(program) => self.run_live(&engine, program, phase),
@@ -44,6 +45,10 @@ impl Transaction {
         };
         if let Some(place) = place {
             self.run_all(&engine, phase, place);
+        }
+        if phase != Phase::RequestHeaders {
+            // Requests wait for their responses without it, and those are little to read.
+            self.scratch.leave_memo();
         }
         if phase == Phase::Logging { None } else { self.interruption.clone() }
     }

@@ -1,9 +1,9 @@
 //! Room that transactions use one after the other, so that a request costs no allocation once a worker is warm.
 //!
-//! Each thread keeps a few. Promises: a thread keeps at most [`KEPT`] times one memo, an arena, five parts of
-//! [`KEPT_BYTES`], small ones of [`LITTLE_BYTES`] and the collections of [`Use`], under 4 MiB; what is kept holds no
+//! Each thread keeps a few. Promises: a thread keeps at most [`KEPT`] times an arena, five parts of [`KEPT_BYTES`], small
+//! ones of [`LITTLE_BYTES`] and the collections of [`Use`], and [`KEPT_MEMOS`] memos, under 4 MiB; what is kept holds no
 //! value of a request any more (the bytes of the arena are written over by the next). A transaction that ends on another
-//! thread leaves its room there.
+//! thread leaves its room there. A request that waits for its response has no memo.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -20,6 +20,8 @@ use crate::values::{Target, Value, small_number};
 
 /// Transactions of one thread at a time whose room is kept.
 const KEPT: usize = 5;
+/// Memos that a thread keeps: that of the request it judges, and of others that have a head and wait for their body.
+const KEPT_MEMOS: usize = 3;
 /// Bytes of a memo that is kept: one that is full, with what its texts hold together.
 const MEMO_ROOM: usize = 264 * 1024;
 /// Bytes of each other part that is kept.
@@ -191,6 +193,31 @@ impl Scratch {
         scratch
     }
 
+    /// Gets a memo whose room this thread keeps, if it has none.
+    pub(crate) fn take_memo(&mut self) {
+        if self.memo.room() == 0 {
+            let kept = MEMOS.try_with(|memos| memos.try_borrow_mut().ok().and_then(|mut memos| memos.pop()));
+            self.memo = kept.ok().flatten().unwrap_or_default();
+        }
+    }
+
+    /// Gives the memo's room back to this thread: what it knows is of no use any more.
+    pub(crate) fn leave_memo(&mut self) {
+        let mut memo = std::mem::take(&mut self.memo);
+        memo.clear();
+        if memo.room() == 0 || memo.room() > MEMO_ROOM {
+            return;
+        }
+        // See `give_back`.
+        let _ = MEMOS.try_with(|memos| {
+            if let Ok(mut memos) = memos.try_borrow_mut()
+                && memos.len() < KEPT_MEMOS
+            {
+                memos.push(memo);
+            }
+        });
+    }
+
     /// Empty captures.
     pub(crate) fn captures(&mut self) -> Captures {
         let mut captures = std::mem::take(&mut self.captures);
@@ -216,7 +243,7 @@ impl Scratch {
 
     /// Gives the room back to this thread.
     pub(crate) fn give_back(mut self) {
-        self.memo.clear();
+        self.leave_memo();
         self.store.0.clear();
         self.store.1.clear();
         self.matched.clear();
@@ -231,9 +258,6 @@ impl Scratch {
         }
         if self.store.1.bytes() > KEPT_BYTES {
             self.store.1 = Others::default();
-        }
-        if self.memo.room() > MEMO_ROOM {
-            self.memo = Memo::default();
         }
         if self.json.bytes() > LITTLE_BYTES {
             self.json = json::Room::default();
@@ -262,6 +286,7 @@ impl Scratch {
 
 thread_local! {
     static POOL: RefCell<Vec<Scratch>> = const { RefCell::new(Vec::new()) };
+    static MEMOS: RefCell<Vec<Memo>> = const { RefCell::new(Vec::new()) };
 }
 
 #[cfg(test)]
@@ -277,6 +302,20 @@ mod tests {
             POOL.with(|pool| pool.borrow().len())
         };
         assert_eq!((kept(KEPT - 1), kept(KEPT), kept(KEPT + 1)), (KEPT - 1, KEPT, KEPT));
+    }
+
+    #[test]
+    fn a_thread_keeps_memos_up_to_their_limits() {
+        let kept = |count: usize, bytes: usize| {
+            MEMOS.with(|memos| memos.borrow_mut().clear());
+            for _ in 0..count {
+                Scratch { memo: Memo::with_room(bytes), ..Scratch::default() }.leave_memo();
+            }
+            MEMOS.with(|memos| memos.borrow().len())
+        };
+        assert_eq!([KEPT_MEMOS - 1, KEPT_MEMOS, KEPT_MEMOS + 1].map(|count| kept(count, 64)), [2, 3, 3]);
+        assert_eq!([MEMO_ROOM - 4, MEMO_ROOM, MEMO_ROOM + 4].map(|bytes| kept(1, bytes)), [1, 1, 0]);
+        assert_eq!(kept(1, 0), 0, "one without room is not worth a place");
     }
 
     #[test]

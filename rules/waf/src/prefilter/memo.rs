@@ -131,11 +131,20 @@ impl Memo {
         self.forget_parts();
     }
 
-    /// Bytes of the room that is kept when it is cleared, without that of the least parts.
+    /// Bytes of the room that is kept when it is cleared.
     pub(crate) fn room(&self) -> usize {
+        let places = self.groups.capacity() + self.parts.capacity() + self.clusters.capacity();
         self.texts.room()
             + self.members.capacity() * size_of::<TextId>()
             + self.sums.capacity() * size_of::<Sum>()
+            + self.views.capacity() * size_of::<Option<Charge>>()
+            + places * size_of::<u32>()
+    }
+
+    /// One with room.
+    #[cfg(test)]
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self { groups: Vec::with_capacity(bytes / size_of::<u32>()), ..Self::default() }
     }
 
     /// The work since it was last asked for.
