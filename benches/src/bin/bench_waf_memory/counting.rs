@@ -10,13 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
-static CALLS: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts and forwards.
 pub struct Counting;
 
 fn add(bytes: usize) {
-    CALLS.fetch_add(1, Relaxed);
     let live = LIVE.fetch_add(bytes, Relaxed) + bytes;
     MOST.fetch_max(live, Relaxed);
 }
@@ -53,11 +51,6 @@ unsafe impl GlobalAlloc for Counting {
 /// Bytes that are live.
 pub fn live() -> usize {
     LIVE.load(Relaxed)
-}
-
-/// Calls so far.
-pub fn calls() -> usize {
-    CALLS.load(Relaxed)
 }
 
 /// Begins to look for the most anew.
