@@ -265,9 +265,6 @@ impl Request {
         if line.starts_with(b"@") {
             return Err(SampleError::new("-H with a file of headers is not read; write the headers"));
         }
-        if line.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            return Err(SampleError::new("a header has a line end in it"));
-        }
         match line.iter().position(|byte| *byte == b':') {
             Some(colon) => {
                 let (name, value) = line.split_at(colon);
@@ -358,6 +355,10 @@ impl Request {
         }
         if has_body && !self.says("content-length") {
             add(b"Content-Length", body.len().to_string().as_bytes());
+        }
+        // Whatever it came from: -H, -b, -A, -e, -X or the URL.
+        if lines.iter().flatten().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return Err(SampleError::new("a header has a line end in it"));
         }
         let mut head = lines.join(&b"\r\n"[..]);
         head.extend_from_slice(b"\r\n\r\n");

@@ -56,6 +56,21 @@ fn headers_replace_and_remove_what_curl_adds() {
 }
 
 #[test]
+fn no_option_brings_a_line_end_into_the_head() {
+    for options in [
+        r"-H $'A: b\nC: d'",
+        r"-b $'a=1\r\n'",
+        r"-b $'a=b\nC: d' -b e=f",
+        r"-A $'a\0b'",
+        r"-e $'a\nB: c'",
+        r"-X $'A\rB'",
+    ] {
+        let error = read(&format!("curl {options} http://h/")).unwrap_err();
+        assert!(error.0.contains("line end"), "{options}: {error}");
+    }
+}
+
+#[test]
 fn a_form_is_a_multipart_body() {
     let read =
         text("curl -F 'a=b;type=text/plain' -F 'f=@src/clock.rs;filename=../x.php' --form-string 'c=@d;e' h");
