@@ -7,8 +7,8 @@ use palisade_authz::Decision;
 use palisade_model::documents::{BodyLimit, BodyReading, OverLimit, Streams};
 use palisade_model::record::{Inspection, VerdictFacts};
 use palisade_model::{BodyKind, Connection, Denial, Direction, Reason, RequestHead, RuleId};
-use palisade_waf::InterruptionKind;
 use palisade_waf::bodies::multipart::Delimiter;
+use palisade_waf::{Interruption, InterruptionKind};
 
 use crate::answer::Answer;
 use crate::engine::{Engine, Waf};
@@ -275,19 +275,18 @@ impl BodyStage {
         }
     }
 
+    /// The refusal of what was fed, by its rules.
+    fn refuse(self, interruption: Interruption) -> Box<Refused> {
+        refused(&self.waf, interruption, self.transaction, self.judgement, Reason::WafRequest)
+    }
+
     /// Judges what was fed.
     pub fn finish(mut self) -> Result<Permit, Box<Refused>> {
         if self.over && self.fed > 0 && self.origin.is_some() && self.transaction.upload_is_malformed() {
             // It is not its length that is wrong with it.
             self.judgement.inspection = Inspection::Prefix { bytes: self.fed as u64 };
             if let Some(interruption) = self.transaction.request_body(false) {
-                return Err(refused(
-                    &self.waf,
-                    interruption,
-                    self.transaction,
-                    self.judgement,
-                    Reason::WafRequest,
-                ));
+                return Err(self.refuse(interruption));
             }
         }
         if self.over {
@@ -303,13 +302,7 @@ impl BodyStage {
         }
         let form = self.goes_on.as_ref().map(|_| self.transaction.request_body_held().to_vec());
         if let Some(interruption) = self.transaction.request_body(complete) {
-            return Err(refused(
-                &self.waf,
-                interruption,
-                self.transaction,
-                self.judgement,
-                Reason::WafRequest,
-            ));
+            return Err(self.refuse(interruption));
         }
         if complete && self.transaction.request_body_is_cut() {
             // It unpacked to more than the limit.
@@ -445,7 +438,7 @@ fn permit(head: RequestHead, destination: Destination, response: ResponseStage) 
 
 fn deny(
     waf: &Waf,
-    interruption: palisade_waf::Interruption,
+    interruption: Interruption,
     transaction: palisade_waf::Transaction,
     judgement: Judgement,
     reason: Reason,
@@ -456,7 +449,7 @@ fn deny(
 /// A WAF interruption as a refusal. Phase 5 always runs.
 pub(crate) fn refused(
     waf: &Waf,
-    interruption: palisade_waf::Interruption,
+    interruption: Interruption,
     mut transaction: palisade_waf::Transaction,
     mut judgement: Judgement,
     reason: Reason,

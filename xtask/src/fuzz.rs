@@ -63,7 +63,8 @@ fn build(folder: &Path, target: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Seconds of a smoke, at most: it makes the same inputs each time, so that a build does not fail by chance.
+/// Seconds of a smoke, at most: it makes the same inputs in the same order each time, so that what a build finds is found
+/// again. How far it gets in that order depends on the machine.
 const SMOKE_SECONDS: u64 = 5;
 
 fn fuzz(folder: &Path, name: &str, seconds: u64) -> Result<()> {
