@@ -5,9 +5,8 @@
 use std::sync::Arc;
 
 use http::HeaderName;
-use ipnet::IpNet;
 use palisade_model::documents::{self, Action, AuthorizationPolicy, FieldError, Operation, Source};
-use palisade_model::{Principal, RuleId};
+use palisade_model::{Principal, RuleId, network};
 
 use crate::condition::{Condition, PrincipalPattern, Values};
 use crate::path::PathPattern;
@@ -146,7 +145,7 @@ fn source(source: &Source, namespace: &str, path: &str, problems: &mut Problems)
         ["ipBlocks", "notIpBlocks"],
         &source.ip_blocks,
         &source.not_ip_blocks,
-        |problems, path, values| Values::SourceIps(problems.each(path, values, block)),
+        |problems, path, values| Values::SourceIps(problems.each(path, values, network)),
     );
     clause.finish("a source must name something; to match every caller leave `from` out")
 }
@@ -232,13 +231,13 @@ fn when_condition(
         let path = format!("{path}.{field}");
         let values = match (key, &header) {
             (_, Some(name)) => Values::Header(name.clone(), problems.each(&path, values, Pattern::parse)),
-            ("source.ip", _) => Values::SourceIps(problems.each(&path, values, block)),
+            ("source.ip", _) => Values::SourceIps(problems.each(&path, values, network)),
             ("source.namespace", _) => Values::Namespaces(problems.each(&path, values, segment)),
             ("source.principal", _) => Values::Principals(problems.each(&path, values, principal)),
             ("source.serviceAccount", _) => {
                 Values::ServiceAccounts(problems.each(&path, values, |text| account(text, namespace)))
             }
-            ("destination.ip", _) => Values::DestinationIps(problems.each(&path, values, block)),
+            ("destination.ip", _) => Values::DestinationIps(problems.each(&path, values, network)),
             ("destination.port", _) => Values::DestinationPorts(problems.each(&path, values, port)),
             ("connection.sni", _) => Values::Sni(problems.each(&path, values, host)),
             _ => {
@@ -288,25 +287,6 @@ fn account(text: &str, own_namespace: &str) -> Result<(Box<str>, Box<str>), Stri
 
 fn identity_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
-}
-
-fn block(text: &str) -> Result<IpNet, String> {
-    let net = match text.parse::<std::net::IpAddr>() {
-        Ok(address) => IpNet::from(address),
-        Err(_) => {
-            text.parse::<IpNet>().map_err(|_| format!("{text:?} is not an IP address or CIDR block"))?
-        }
-    };
-    // Peers are compared in their IPv4 form where they have one.
-    match net {
-        IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.addr().to_ipv4_mapped() {
-            Some(v4) => ipnet::Ipv4Net::new(v4, v6.prefix_len() - 96)
-                .map(IpNet::V4)
-                .map_err(|_| format!("{text:?} is not an IP address or CIDR block")),
-            None => Ok(net),
-        },
-        _ => Ok(net),
-    }
 }
 
 fn port(text: &str) -> Result<u16, String> {

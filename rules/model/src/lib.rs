@@ -20,6 +20,7 @@ pub mod documents;
 pub mod head;
 pub mod identity;
 pub mod limits;
+pub mod network;
 pub mod policy;
 pub mod record;
 
@@ -28,5 +29,6 @@ pub use denial::{Denial, Reason, RuleId};
 pub use head::{Authority, BodyKind, RawHead, RequestHead, ResponseHead, Scheme};
 pub use identity::{Principal, WorkloadId};
 pub use limits::Limits;
+pub use network::network;
 pub use policy::Policy;
 pub use record::RequestRecord;

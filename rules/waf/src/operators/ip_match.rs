@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use palisade_model::network;
 
 /// Addresses and networks of one rule's list. The longest public block lists have about half as many; so many IPv6
 /// networks take 8 MiB.
@@ -70,14 +71,6 @@ fn contains<T: Ord + Copy>(ranges: &[(T, T)], address: T) -> bool {
 /// The items of a comma-separated list.
 pub(super) fn items(argument: &str) -> impl Iterator<Item = &str> {
     argument.split(',').map(str::trim).filter(|item| !item.is_empty())
-}
-
-fn network(item: &str) -> Result<IpNet, String> {
-    let network = match item.parse::<IpAddr>() {
-        Ok(address) => Ok(IpNet::from(address.to_canonical())),
-        Err(_) => item.parse::<IpNet>(),
-    };
-    network.map_err(|_| format!("{item:?} is neither an address nor a network"))
 }
 
 #[cfg(test)]
