@@ -17,8 +17,23 @@ const LONGEST_INPUT: &str = "-max_len=4096";
 /// Seconds for one input, then it is a hang.
 const HANG: &str = "-timeout=25";
 
-/// Runs one target, or all of them in turn, for so many seconds each. Ends at the first finding, which it names.
-pub fn run(target: Option<&str>, seconds: u64) -> Result<()> {
+/// Inputs a target runs in a smoke, its seeds among them: what the slowest target does in a few seconds.
+const SMOKE_RUNS: u32 = 2000;
+/// Seconds of a smoke on a machine that is slow or busy; then it ends with fewer inputs.
+const SMOKE_SECONDS: u64 = 30;
+
+/// How far a target is driven.
+#[derive(Clone, Copy, Debug)]
+pub enum Extent {
+    /// The seeds and the first [`SMOKE_RUNS`] inputs of one fixed order, from an empty corpus: a change is judged by the
+    /// same inputs on every machine. What nobody has seen yet is for [`Extent::Seconds`] to find, not for a change's checks.
+    Smoke,
+    /// So many seconds, on with what was found worth keeping before.
+    Seconds(u64),
+}
+
+/// Runs one target, or all of them in turn. Ends at the first finding, which it names.
+pub fn run(target: Option<&str>, extent: Extent) -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz");
     let known = targets(&folder)?;
     let chosen: Vec<&String> = match target {
@@ -30,7 +45,7 @@ pub fn run(target: Option<&str>, seconds: u64) -> Result<()> {
     }
     build(&folder, target)?;
     for name in chosen {
-        fuzz(&folder, name, seconds)?;
+        fuzz(&folder, name, extent)?;
     }
     Ok(())
 }
@@ -63,22 +78,26 @@ fn build(folder: &Path, target: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Seconds of a smoke, at most: it makes the same inputs in the same order each time, so that what a build finds is found
-/// again. How far it gets in that order depends on the machine.
-const SMOKE_SECONDS: u64 = 5;
-
-fn fuzz(folder: &Path, name: &str, seconds: u64) -> Result<()> {
-    // 0 is a seed of the fuzzer's own choice.
-    let seed = if seconds <= SMOKE_SECONDS { "-seed=1" } else { "-seed=0" };
-    let corpus: PathBuf = folder.join("target/corpus").join(name);
+fn fuzz(folder: &Path, name: &str, extent: Extent) -> Result<()> {
+    let (kept, limits) = match extent {
+        Extent::Smoke => (
+            "smoke",
+            vec!["-seed=1".into(), format!("-runs={SMOKE_RUNS}"), format!("-max_total_time={SMOKE_SECONDS}")],
+        ),
+        Extent::Seconds(seconds) => ("corpus", vec![format!("-max_total_time={seconds}")]),
+    };
+    let corpus: PathBuf = folder.join("target").join(kept).join(name);
+    if matches!(extent, Extent::Smoke) && corpus.exists() {
+        std::fs::remove_dir_all(&corpus).with_context(|| format!("emptying {}", corpus.display()))?;
+    }
     std::fs::create_dir_all(&corpus).with_context(|| format!("making {}", corpus.display()))?;
     let findings = folder.join("target/findings");
     std::fs::create_dir_all(&findings).with_context(|| format!("making {}", findings.display()))?;
-    println!("fuzz {name}: {seconds} s");
+    println!("fuzz {name}: {}", limits.join(" "));
     let status = Command::new(folder.join("target").join(TRIPLE).join("release").join(name))
         .current_dir(folder)
-        .arg(format!("-max_total_time={seconds}"))
-        .args([LONGEST_INPUT, HANG, "-print_final_stats=1", seed])
+        .args(limits)
+        .args([LONGEST_INPUT, HANG, "-print_final_stats=1"])
         .arg(format!("-artifact_prefix={}/{name}-", findings.display()))
         .arg(&corpus)
         .arg(folder.join("seeds").join(name))
