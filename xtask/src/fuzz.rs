@@ -18,7 +18,7 @@ const LONGEST_INPUT: &str = "-max_len=4096";
 const HANG: &str = "-timeout=25";
 
 /// Inputs a target runs in a smoke, its seeds among them: what the slowest target does in a few seconds.
-const SMOKE_RUNS: u32 = 2000;
+const SMOKE_RUNS: u32 = 10_000;
 /// Seconds of a smoke on a machine that is slow or busy; then it ends with fewer inputs.
 const SMOKE_SECONDS: u64 = 30;
 
