@@ -58,7 +58,7 @@ fn problems_are_told_up_to_their_limit_and_the_rest_is_counted() {
         let each = |id| format!("SecRule ARGS \"@ipMatch nowhere\" \"id:{id},pass\"\n");
         let rules: String = (1..=count).map(each).collect();
         let error = compile(&rules, &policy()).unwrap_err().to_string();
-        assert_eq!(error.matches("neither an address").count(), count.min(64), "{count}");
+        assert_eq!(error.matches("neither an IP address").count(), count.min(64), "{count}");
         assert_eq!(error.contains(" more problems"), more.is_some());
         assert!(more.is_none_or(|more| error.ends_with(more)), "{count}");
     }
