@@ -92,6 +92,11 @@ impl<'a> Translator<'a> {
                     self.rest = rest;
                     self.quantified()?;
                 }
+                Err(_) if is_newer_quantifier(self.rest) => {
+                    return Err("`{,n}` and spaces in a quantifier are text for PCRE before 10.43 and a \
+                                quantifier since; write `{0,n}`, or `\\{` for the text"
+                        .into());
+                }
                 _ => self.output.push_str("\\{"),
             },
             Some(character @ ('*' | '+' | '?')) => {
@@ -289,6 +294,16 @@ fn quantifier(rest: &str) -> Looked {
     let least = digits(0);
     let most = if rest.as_bytes().get(least) == Some(&b',') { digits(least + 1) } else { least };
     if least > 0 && rest.as_bytes().get(most) == Some(&b'}') { Ok(most + 1) } else { Err(most + 1) }
+}
+
+/// Whether what stands behind a brace is a quantifier only for PCRE2 10.43 and newer: `,5}` or ` 3, 5 }`.
+fn is_newer_quantifier(rest: &str) -> bool {
+    let end = rest.bytes().position(|byte| !matches!(byte, b' ' | b'\t' | b',' | b'0'..=b'9'));
+    let Some((inside, behind)) = end.and_then(|end| rest.split_at_checked(end)) else { return false };
+    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
+    let [least, most] = [least, most].map(|bound| bound.trim_matches([' ', '\t']));
+    let is_number = |bound: &str| bound.bytes().all(|byte| byte.is_ascii_digit());
+    behind.starts_with('}') && is_number(least) && is_number(most) && !(least.is_empty() && most.is_empty())
 }
 
 #[cfg(test)]
