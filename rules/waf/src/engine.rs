@@ -86,6 +86,8 @@ pub(crate) struct Settings {
     pub(crate) pinned: Vec<(Bytes, Bytes)>,
     /// Whether a rule judges `REQBODY_ERROR`; if none does, the engine refuses malformed bodies itself.
     pub(crate) judges_body_errors: bool,
+    /// Whether a rule judges forms that servers read in different ways; if none does, the engine refuses them itself.
+    pub(crate) judges_forms: bool,
     /// See [`crate::limits::WORK_UNITS`]; smaller in tests.
     pub(crate) work_units: u64,
     pub(crate) audit: Arc<AuditSettings>,

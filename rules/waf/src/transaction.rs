@@ -186,11 +186,21 @@ impl Transaction {
         if let Some(interruption) = self.run(Phase::RequestBody) {
             return Some(interruption);
         }
-        let judged = self.engine.settings.judges_body_errors || self.allowed.is_some();
-        if let Some(error) = self.state.facts.body.error.clone().filter(|_| !judged) {
-            self.interrupt_for(InterruptionKind::BodyMalformed, &error);
+        if let Some(why) = self.unjudged_fault() {
+            self.interrupt_for(InterruptionKind::BodyMalformed, &why);
         }
         self.interruption.clone()
+    }
+
+    /// What is wrong with the body that no rule of the set asks for.
+    fn unjudged_fault(&self) -> Option<String> {
+        if self.allowed.is_some() {
+            return None;
+        }
+        let (settings, body) = (&self.engine.settings, &self.state.facts.body);
+        let error = body.error.clone().filter(|_| !settings.judges_body_errors);
+        let form = body.multipart.as_ref().filter(|_| !settings.judges_forms);
+        error.or_else(|| form.and_then(|form| form.flags.disagreement()).map(str::to_owned))
     }
 
     /// Phase 3.

@@ -464,6 +464,39 @@ fn bodies_are_read_by_their_type() {
     assert_eq!(detecting.interruption, None, "detection only refuses nothing");
 }
 
+#[test]
+fn a_form_that_servers_read_in_different_ways_is_for_the_rule_that_judges_it_and_else_for_the_engine() {
+    let fine = "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--B--\r\n";
+    let odd = [
+        ("LF", fine.replace("\r\n", "\n")),
+        ("before", format!("text\r\n{fine}")),
+        ("after", format!("{fine}text\r\n")),
+    ];
+    let nothing = engine("SecAction \"id:1,pass,nolog\"");
+    let refused =
+        |engine: &std::sync::Arc<palisade_waf::Engine>, body: &str| multipart(body).run(engine).interruption;
+    assert_eq!(refused(&nothing, fine), None);
+    assert_eq!(refused(&nothing, &format!("\r\n{fine}\r\n")), None, "empty lines of home-made clients");
+    for (word, body) in &odd {
+        let interruption = refused(&nothing, body).expect(word);
+        assert_eq!(interruption.kind, palisade_waf::InterruptionKind::BodyMalformed);
+        assert!(interruption.explanation.contains(word), "{}", interruption.explanation);
+        assert_eq!(refused(&engine("SecRuleEngine DetectionOnly"), body), None, "{word}");
+        assert_eq!(refused(&engine("SecAction \"id:1,phase:1,allow,nolog\""), body), None, "{word}");
+    }
+    for flag in ["STRICT_ERROR", "LF_LINE", "DATA_BEFORE", "DATA_AFTER"] {
+        let judging = engine(&format!("SecRule MULTIPART_{flag} \"@eq 9\" \"id:1,phase:2,deny\""));
+        for (word, body) in &odd {
+            assert_eq!(refused(&judging, body), None, "{flag} {word}");
+        }
+    }
+    let header = engine("SecRule MULTIPART_BOUNDARY_QUOTED \"@eq 9\" \"id:1,phase:2,deny\"");
+    assert!(
+        odd.iter().all(|(_, body)| refused(&header, body).is_some()),
+        "another flag says nothing of these"
+    );
+}
+
 fn multipart(body: &str) -> Exchange {
     post("/upload", "multipart/form-data; boundary=B", body)
 }

@@ -95,6 +95,19 @@ pub struct Flags {
     pub unmatched_boundary: bool,
 }
 
+impl Flags {
+    /// What makes servers read other parts than rules do, though the reading goes on: Django (5.2) takes lines that end with
+    /// LF for no lines, and what stands outside the boundaries for a part.
+    pub fn disagreement(self) -> Option<&'static str> {
+        match self {
+            Self { lf_line: true, .. } => Some("lines of the form end with LF alone"),
+            Self { data_before: true, .. } => Some("something stands before the form's first boundary"),
+            Self { data_after: true, .. } => Some("something stands after the form's last boundary"),
+            _ => None,
+        }
+    }
+}
+
 impl Form {
     /// `MULTIPART_STRICT_ERROR`: anything that ModSecurity's recommended rule 200003 refuses.
     pub fn strict_error(&self) -> bool {

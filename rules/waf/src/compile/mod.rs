@@ -119,6 +119,7 @@ impl Engine {
         }
         engine.settings.keeps_records = rules::keep_records(&engine.rules);
         engine.settings.judges_body_errors = rules::judge_body_errors(&engine.rules);
+        engine.settings.judges_forms = rules::judge_forms(&engine.rules);
         engine.notes = std::mem::take(&mut compilation.notes);
         compilation.finish()?;
         Ok(engine)

@@ -194,10 +194,25 @@ fn beginning(variable: VariableKind, pattern: &str) -> Option<Bytes> {
 
 /// Whether a rule looks at `REQBODY_ERROR`.
 pub(super) fn judge_body_errors(rules: &[Rule]) -> bool {
-    let links = rules.iter().flat_map(|rule| &rule.links);
-    links.flat_map(|link| &link.targets).any(|target| {
-        matches!(target.variable, VariableKind::ReqbodyError | VariableKind::ReqbodyProcessorError)
+    look_at(rules, |variable| {
+        matches!(variable, VariableKind::ReqbodyError | VariableKind::ReqbodyProcessorError)
     })
+}
+
+/// Whether a rule looks at one of the flags of `Flags::disagreement`, or at the one that sums them up.
+pub(super) fn judge_forms(rules: &[Rule]) -> bool {
+    use VariableKind as V;
+    look_at(rules, |variable| {
+        matches!(
+            variable,
+            V::MultipartStrictError | V::MultipartLfLine | V::MultipartDataBefore | V::MultipartDataAfter
+        )
+    })
+}
+
+fn look_at(rules: &[Rule], wanted: impl Fn(VariableKind) -> bool) -> bool {
+    let links = rules.iter().flat_map(|rule| &rule.links);
+    links.flat_map(|link| &link.targets).any(|target| wanted(target.variable))
 }
 
 /// Whether a rule opens a record of a persistent collection.

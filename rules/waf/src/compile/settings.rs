@@ -53,6 +53,7 @@ pub(super) fn of(policy: &WafPolicySpec, modes: &Modes) -> Settings {
         json_depth: json::DEPTH_LIMIT,
         pinned,
         judges_body_errors: false,
+        judges_forms: false,
         work_units: WORK_UNITS,
         audit: Arc::default(),
     }
