@@ -140,6 +140,34 @@ mod tests {
     }
 
     #[test]
+    fn a_word_that_fills_what_is_looked_at_is_no_method() {
+        let word = |bytes: usize| "M".repeat(bytes).into_bytes();
+        assert_eq!(read(&word(FIRST_BYTES - 1)), None, "a space may still come");
+        assert_eq!(read(&[word(FIRST_BYTES - 1), b" ".to_vec()].concat()), Some(Sniffed::Http1));
+        assert_eq!(read(&word(FIRST_BYTES)), Some(Sniffed::Opaque));
+        assert_eq!(read(&word(FIRST_BYTES + 1)), Some(Sniffed::Opaque));
+    }
+
+    #[tokio::test]
+    async fn silence_and_an_unfinished_word_are_told_at_the_limit() {
+        let patience = Duration::from_millis(palisade_model::limits::SNIFF_TIMEOUT_MS);
+        for (sent, expected) in [(b"".as_slice(), Sniffed::Silent), (b"GE", Sniffed::Opaque)] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            if !sent.is_empty() {
+                tokio::io::AsyncWriteExt::write_all(&mut client, sent).await.unwrap();
+                stream.readable().await.unwrap();
+            }
+            tokio::time::pause();
+            let begun = Instant::now();
+            assert_eq!(peek(&stream, patience).await.unwrap(), expected);
+            assert!((patience..=patience + POLL).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+            tokio::time::resume();
+        }
+    }
+
+    #[test]
     fn a_declared_protocol_wins() {
         assert_eq!(decide(Protocol::Tcp, Sniffed::Http1), Spoken::Tcp);
         assert_eq!(decide(Protocol::Http, Sniffed::Silent), Spoken::Nothing);

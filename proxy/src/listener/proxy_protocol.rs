@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 
 /// The longest version 1 header (its specification §2.1), CRLF included.
@@ -28,7 +28,7 @@ pub async fn accept(stream: &mut TcpStream, patience: Duration) -> Result<Option
     }
 }
 
-async fn read(stream: &mut TcpStream) -> io::Result<Result<Option<SocketAddr>, Refused>> {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Result<Option<SocketAddr>, Refused>> {
     let mut start = [0; 12];
     stream.read_exact(&mut start).await?;
     if start == *V2_SIGNATURE {
@@ -65,7 +65,7 @@ fn version1(line: &[u8]) -> Option<Option<SocketAddr>> {
     (fits && parts.next().is_none()).then(|| Some(SocketAddr::new(source, port)))
 }
 
-async fn version2(stream: &mut TcpStream) -> io::Result<Result<Option<SocketAddr>, Refused>> {
+async fn version2(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Result<Option<SocketAddr>, Refused>> {
     let mut head = [0; 4];
     stream.read_exact(&mut head).await?;
     let [command, family, high, low] = head;
@@ -132,5 +132,39 @@ mod tests {
         assert_eq!(addresses(0x21, 0x11, &four[..9]), None, "too short");
         assert_eq!(addresses(0x22, 0x11, &four), None, "unknown command");
         assert_eq!(addresses(0x21, 0x12, &four), None, "UDP is not what came");
+    }
+
+    /// What a header and what stands behind it come to: whether it is taken, and what is left of the stream.
+    async fn taken(header: &[u8]) -> (bool, usize) {
+        let bytes = [header, b"GET / HTTP/1.1\r\n\r\n"].concat();
+        let mut stream = bytes.as_slice();
+        let read = read(&mut stream).await.unwrap();
+        (read.is_ok(), stream.len())
+    }
+
+    const BEHIND: usize = b"GET / HTTP/1.1\r\n\r\n".len();
+
+    #[tokio::test]
+    async fn a_version_1_header_under_and_at_its_limit_is_taken_and_over_it_refused_unread() {
+        let line = |bytes: usize| format!("PROXY UNKNOWN {}\r\n", "x".repeat(bytes - 16)).into_bytes();
+        assert_eq!(taken(&line(V1_BYTES - 1)).await, (true, BEHIND));
+        assert_eq!(taken(&line(V1_BYTES)).await, (true, BEHIND));
+        assert_eq!(taken(&line(V1_BYTES + 1)).await, (false, BEHIND + 1));
+        let endless = vec![b' '; 10 * V1_BYTES];
+        let left = endless.len() + BEHIND + b"PROXY UNKNOWN".len() - V1_BYTES;
+        assert_eq!(taken(&[b"PROXY UNKNOWN".as_slice(), &endless].concat()).await, (false, left));
+    }
+
+    #[tokio::test]
+    async fn a_version_2_header_under_and_at_its_limit_is_taken_and_over_it_refused_unread() {
+        let header = |length: usize| {
+            let length_field = u16::try_from(length).unwrap().to_be_bytes();
+            [V2_SIGNATURE.as_slice(), &[0x20, 0], &length_field, &vec![0; length]].concat()
+        };
+        assert_eq!(taken(&header(V2_BYTES - 1)).await, (true, BEHIND));
+        assert_eq!(taken(&header(V2_BYTES)).await, (true, BEHIND));
+        for over in [V2_BYTES + 1, usize::from(u16::MAX)] {
+            assert_eq!(taken(&header(over)).await, (false, over + BEHIND), "nothing of it is read");
+        }
     }
 }

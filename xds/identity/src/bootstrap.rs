@@ -23,7 +23,8 @@ use crate::{IdentityError, IdentityStore, Svid, WorkloadKey, certificate, channe
 pub const CONTROL_PLANE_NAMESPACE: &str = "palisade-system";
 /// The service account of the control plane's own identity.
 pub const CONTROL_PLANE_ACCOUNT: &str = "control-plane";
-/// The most certificates taken from one answer, chain and bundle each.
+/// The most certificates taken from one answer, chain and bundle each: intermediates are few, and a bundle has two roots
+/// while one replaces the other.
 pub const MAX_CERTIFICATES: usize = 16;
 
 /// The control plane's principal in a trust domain.
@@ -171,5 +172,36 @@ impl ServerCertVerifier for PinnedRoot {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CertificateAuthority;
+    use crate::authority::{ROOT_VALIDITY, SVID_VALIDITY};
+
+    #[test]
+    fn an_answer_at_the_limit_of_certificates_is_taken_and_one_more_refused() {
+        crate::install_crypto();
+        let now = SystemTime::now();
+        let ca = CertificateAuthority::create("mesh.example", now, ROOT_VALIDITY).unwrap();
+        let principal = Principal::new("mesh.example", "shop", "web").unwrap();
+        let problem = |chain: usize, bundle: usize| {
+            let key = WorkloadKey::generate().unwrap();
+            let csr = key.signing_request().unwrap();
+            let leaf = ca.sign(&csr, &principal, SVID_VALIDITY, now).unwrap().chain.remove(0).to_vec();
+            let root = ca.root().to_vec();
+            let mut sent = vec![leaf];
+            sent.resize(chain, root.clone());
+            let answer = IssueResponse { chain: sent, bundle: vec![root; bundle], workload: None };
+            take(answer, key, now).err().map(|error| error.to_string())
+        };
+        for count in [1, MAX_CERTIFICATES - 1, MAX_CERTIFICATES] {
+            assert_eq!((problem(count, 1), problem(1, count)), (None, None), "{count}");
+        }
+        for over in [problem(MAX_CERTIFICATES + 1, 1), problem(1, MAX_CERTIFICATES + 1)] {
+            assert!(over.unwrap().contains("more than 16 certificates"));
+        }
     }
 }

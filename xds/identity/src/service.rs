@@ -135,3 +135,45 @@ fn status(why: &NotAttested, refusal: &'static str) -> Status {
         NotAttested::Unavailable(_) => Status::unavailable("try again"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use tonic::Code;
+
+    use super::*;
+    use crate::wire::certificates_client::CertificatesClient;
+
+    struct Nobody;
+
+    impl Attestor for Nobody {
+        async fn spend(&self, _: &str) -> Result<Attested, NotAttested> {
+            Err(NotAttested::Refused("nobody".to_owned()))
+        }
+
+        async fn renew(&self, _: &Principal) -> Result<(), NotAttested> {
+            Err(NotAttested::Refused("nobody".to_owned()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_under_and_at_the_limit_is_read_and_over_it_refused_unread() {
+        crate::install_crypto();
+        let now = SystemTime::now();
+        let ca = CertificateAuthority::create("mesh.example", now, authority::ROOT_VALIDITY).unwrap();
+        let bundle = Arc::new(ArcSwap::from_pointee(vec![ca.root().clone()]));
+        let service = certificates(Arc::new(ca), bundle, authority::SVID_VALIDITY, Nobody);
+        let mut client = CertificatesClient::new(service);
+        for (bytes, code) in [
+            (MAX_MESSAGE_BYTES - 1, Code::InvalidArgument),
+            (MAX_MESSAGE_BYTES, Code::InvalidArgument),
+            (MAX_MESSAGE_BYTES + 1, Code::OutOfRange),
+        ] {
+            // Five bytes say which fields there are and how long.
+            let request = IssueRequest { csr: vec![0; bytes - 100], join_secret: vec![0; 95] };
+            assert_eq!(request.encoded_len(), bytes);
+            // What is read is refused too, for what it says.
+            assert_eq!(client.issue(request).await.unwrap_err().code(), code, "{bytes}");
+        }
+    }
+}

@@ -6,11 +6,11 @@ mod support;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use palisade_identity::authority::{BACKDATE, MAX_CSR_BYTES, SVID_VALIDITY};
-use palisade_identity::certificate::{leaf_facts, trust_domain_of_root};
+use palisade_identity::certificate::{MAX_CERTIFICATE_BYTES, leaf_facts, trust_domain_of_root};
 use palisade_identity::{CertificateAuthority, Svid, WorkloadKey, principal_of};
 use palisade_model::Principal;
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P384_SHA384};
-use support::{authority, dns, principal, uri};
+use rcgen::{CertificateParams, CustomExtension, KeyPair, PKCS_ECDSA_P384_SHA384};
+use support::{authority, dns, principal, strange_leaf, uri};
 
 // Adversarial test 109.
 #[test]
@@ -162,6 +162,31 @@ fn an_svid_is_not_made_of_parts_that_do_not_fit() {
     assert!(Svid::from_issued(issued.chain.clone(), &key, issued.chain.clone()).is_err(), "a leaf as root");
     assert!(Svid::from_issued(root.clone(), &key, root).is_err(), "a root as leaf");
     assert!(Svid::from_pem(b"x", key.to_pem().as_bytes(), ca.root_pem().as_bytes()).is_err());
+}
+
+#[test]
+fn a_certificate_under_and_at_its_limit_is_read_and_over_it_refused() {
+    let ca = authority();
+    let of_length = |length: usize| {
+        let mut padding = length - 600;
+        // A signature's two numbers have a byte more or less by chance.
+        for _ in 0..1000 {
+            let (leaf, _) = strange_leaf(&ca, |params| {
+                let extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 1], vec![0; padding]);
+                params.custom_extensions = vec![extension];
+            });
+            if leaf.len() == length {
+                return leaf;
+            }
+            padding = padding + length - leaf.len();
+        }
+        panic!("no certificate of {length} bytes")
+    };
+    for length in [MAX_CERTIFICATE_BYTES - 1, MAX_CERTIFICATE_BYTES] {
+        assert_eq!(principal_of(&of_length(length)).unwrap(), principal("shop", "web"));
+    }
+    let error = principal_of(&of_length(MAX_CERTIFICATE_BYTES + 1)).unwrap_err().to_string();
+    assert!(error.contains("longer than 16384 bytes"), "{error}");
 }
 
 #[test]

@@ -14,7 +14,8 @@ pub const CHUNK_EXTENSION_BYTES: usize = 4 * 1024;
 pub const TRAILER_BYTES: usize = 8 * 1024;
 /// Trailers of one body; gRPC sends three.
 pub const TRAILER_COUNT: usize = 64;
-/// Digits of a chunk size.
+/// Digits of a chunk size: all that a 64-bit number has. Zeros before it are digits too, so that no reader's buffer for
+/// the number is outgrown.
 const CHUNK_SIZE_DIGITS: usize = 16;
 
 /// Where in a body the next byte is.

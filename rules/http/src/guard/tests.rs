@@ -341,14 +341,41 @@ fn the_head_limits_are_exact() {
     limit(limits, uri, 50, Cause::UriTooLong);
     let method = |size: usize| format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "M".repeat(size));
     limit(limits, method, crate::framing::METHOD_BYTES, Cause::Method);
+    // The longest method before the longest target still fits what is searched for a line end.
+    let method = "M".repeat(crate::framing::METHOD_BYTES);
+    let longest = format!("{method} /{} HTTP/1.1\r\nHost: a\r\n\r\n", "u".repeat(49));
+    assert_eq!(run_with(limits, longest.as_bytes(), 1).refused, None);
     // Without a line end in sight it is refused as soon as no good head can follow.
+    for (size, expected) in [(113, None), (114, None), (115, Some(Cause::UriTooLong))] {
+        for piece in [1, usize::MAX] {
+            let refused = run_with(limits, &vec![b'G'; size], piece).refused;
+            assert_eq!(refused, expected, "{size} bytes are 50 of a target and 64 beside it");
+        }
+    }
     assert_eq!(run_with(limits, &[b'G'; 150], 1).refused, Some(Cause::UriTooLong));
+}
+
+#[test]
+fn no_configured_limit_lets_a_target_through_that_the_server_behind_cannot_hold() {
+    const LONGEST: usize = 65_534;
+    let limits = HeadLimits { header_bytes: 200_000, uri_bytes: 100_000, ..HeadLimits::default() };
+    for (size, expected) in [(LONGEST - 1, None), (LONGEST, None), (LONGEST + 1, Some(Cause::UriTooLong))] {
+        let target = format!("/{}", "u".repeat(size - 1));
+        assert_eq!(http::Uri::try_from(target.as_str()).is_ok(), expected.is_none(), "{size}");
+        let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(run_with(limits, head.as_bytes(), usize::MAX).refused, expected, "{size}");
+        // An escape has two bytes more than what it stands for.
+        let head = format!("GET /<{} HTTP/1.1\r\nHost: a\r\n\r\n", "u".repeat(size - 4));
+        assert_eq!(run_with(limits, head.as_bytes(), usize::MAX).refused, expected, "{size} escaped");
+    }
 }
 
 #[test]
 fn the_chunk_limits_are_exact() {
     let limits = HeadLimits::default();
     let chunked = |chunks: String| format!("{}{chunks}", with("Transfer-Encoding: chunked"));
+    let digits = |size: usize| chunked(format!("{}1\r\na\r\n0\r\n\r\n", "0".repeat(size - 1)));
+    limit(limits, digits, 16, Cause::ChunkSize);
     let line = |size: usize| chunked(format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(size - 2)));
     limit(limits, line, CHUNK_LINE_BYTES, Cause::ChunkSize);
     let trailers = |size: usize| chunked(format!("0\r\n{}\r\n", "X: y\r\n".repeat(size)));
