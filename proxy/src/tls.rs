@@ -65,3 +65,25 @@ pub fn peer_of(connection: &rustls::ServerConnection) -> Option<Principal> {
     let leaf = connection.peer_certificates()?.first()?;
     principal_of(leaf).ok()
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::time::SystemTime;
+
+    use palisade_identity::authority::{ROOT_VALIDITY, SVID_VALIDITY};
+    use palisade_identity::{CertificateAuthority, Svid, WorkloadKey};
+
+    use super::*;
+
+    /// An identity of an authority of its own.
+    pub(crate) fn identity() -> Identity {
+        palisade_identity::install_crypto();
+        let now = SystemTime::now();
+        let authority = CertificateAuthority::create("mesh.example", now, ROOT_VALIDITY).unwrap();
+        let key = WorkloadKey::generate().unwrap();
+        let principal = Principal::new("mesh.example", "shop", "web").unwrap();
+        let issued = authority.sign(&key.signing_request().unwrap(), &principal, SVID_VALIDITY, now).unwrap();
+        let svid = Svid::from_issued(issued.chain, &key, vec![authority.root().clone()]).unwrap();
+        Identity::new(IdentityStore::new(svid)).unwrap()
+    }
+}

@@ -6,15 +6,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use palisade_model::policy::ListenerRole;
 use palisade_model::record::ResponseFacts;
 use palisade_model::{Connection, Direction, Principal, Protocol};
 use palisade_rules::TcpPermit;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::deny::{Refusal, Transport, Upstream};
 use crate::downstream::{Downstream, Listening};
@@ -98,22 +100,9 @@ async fn inbound(
     guest: Guest,
 ) -> Result<(), Refusal> {
     let identity = plane.identity().ok_or(Transport::NoIdentity)?;
-    match sniff::peek(&stream, active.duration(|limits| limits.handshake_timeout_ms)).await {
-        Ok(Sniffed::Tls) => {}
-        Ok(Sniffed::Closed) | Err(_) => return Ok(()),
-        Ok(Sniffed::Silent) => return Err(Transport::HandshakeTimeout.into()),
-        Ok(_) => return Err(Transport::Plaintext.into()),
-    }
-    let acceptor = TlsAcceptor::from(identity.server_config().clone());
     let limit = active.duration(|limits| limits.handshake_timeout_ms);
-    let stream = match tokio::time::timeout(limit, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, peer = %connection.peer, "no mutual TLS");
-            return Err(Transport::Handshake.into());
-        }
-        Err(_) => return Err(Transport::HandshakeTimeout.into()),
-    };
+    let shaken = handshake(stream, identity.server_config().clone(), connection.peer, limit).await?;
+    let Some(stream) = shaken else { return Ok(()) };
     let (_, session) = stream.get_ref();
     let principal: Principal = tls::peer_of(session).ok_or(Transport::Handshake)?;
     let spoken = spoken_by_alpn(session.alpn_protocol(), listening.protocol());
@@ -128,6 +117,31 @@ async fn inbound(
         Spoken::Nothing => return Err(Transport::NotHttp.into()),
     }
     Ok(())
+}
+
+/// TLS as the server. Its limit counts from here: silence before the first byte gives the rest no more time. None where
+/// the client went without a byte.
+async fn handshake(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    peer: SocketAddr,
+    limit: Duration,
+) -> Result<Option<TlsStream<TcpStream>>, Transport> {
+    let end = tokio::time::Instant::now() + limit;
+    match sniff::peek(&stream, limit).await {
+        Ok(Sniffed::Tls) => {}
+        Ok(Sniffed::Closed) | Err(_) => return Ok(None),
+        Ok(Sniffed::Silent) => return Err(Transport::HandshakeTimeout),
+        Ok(_) => return Err(Transport::Plaintext),
+    }
+    match tokio::time::timeout_at(end, TlsAcceptor::from(config).accept(stream)).await {
+        Ok(Ok(stream)) => Ok(Some(stream)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, %peer, "no TLS");
+            Err(Transport::Handshake)
+        }
+        Err(_) => Err(Transport::HandshakeTimeout),
+    }
 }
 
 /// Inside mTLS the client says what it speaks; without ALPN the port's declaration stands.
@@ -184,20 +198,7 @@ async fn ordinary_tls(
         Transport::Handshake
     })?;
     let limit = active.duration(|limits| limits.handshake_timeout_ms);
-    match sniff::peek(&stream, limit).await {
-        Ok(Sniffed::Tls) => {}
-        Ok(Sniffed::Closed) | Err(_) => return Ok(()),
-        Ok(Sniffed::Silent) => return Err(Transport::HandshakeTimeout.into()),
-        Ok(_) => return Err(Transport::Plaintext.into()),
-    }
-    let stream = match tokio::time::timeout(limit, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, peer = %connection.peer, "no TLS");
-            return Err(Transport::Handshake.into());
-        }
-        Err(_) => return Err(Transport::HandshakeTimeout.into()),
-    };
+    let Some(stream) = handshake(stream, config, connection.peer, limit).await? else { return Ok(()) };
     let (_, session) = stream.get_ref();
     let http2 = session.alpn_protocol() == Some(tls::H2);
     connection.tls = true;
@@ -280,5 +281,32 @@ fn fault(error: ConnectFault) -> Refusal {
         ConnectFault::Connect(..) | ConnectFault::Http(..) => Upstream::Connect.into(),
         ConnectFault::Timeout(_) => Upstream::ConnectTimeout.into(),
         ConnectFault::Identity(..) | ConnectFault::NoIdentity => Upstream::Identity.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use palisade_model::limits::HANDSHAKE_TIMEOUT_MS;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_ends_at_its_limit_however_late_it_began() {
+        let limit = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
+        let config = tls::tests::identity().server_config().clone();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for begins in [Duration::ZERO, limit / 2, limit - Duration::from_millis(100), limit * 2] {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, peer) = listener.accept().await.unwrap();
+            let begun = tokio::time::Instant::now();
+            let served = tokio::spawn(handshake(stream, config.clone(), peer, limit));
+            tokio::time::sleep(begins).await;
+            // The beginning of a hello that never ends. Who comes too late finds nobody.
+            let _ = client.write_all(b"\x16\x03\x01\x02\x00").await;
+            assert!(matches!(served.await.unwrap(), Err(Transport::HandshakeTimeout)), "{begins:?}");
+            assert_eq!(begun.elapsed(), begins.max(limit), "{begins:?}");
+        }
     }
 }

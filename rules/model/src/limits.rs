@@ -27,9 +27,10 @@ pub const IDLE_TIMEOUT_MS: u64 = 300_000;
 pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
 /// Milliseconds an upstream may take to answer with a head.
 pub const RESPONSE_TIMEOUT_MS: u64 = 60_000;
-/// Milliseconds the protocol sniff waits for a first byte; server-first protocols send none.
+/// Milliseconds the protocol sniff waits for a first byte; server-first protocols send none. No listener of today sniffs for
+/// opaque bytes: where TLS is due the handshake's time holds, where HTTP is due the head's.
 pub const SNIFF_TIMEOUT_MS: u64 = 1_000;
-/// Milliseconds for a TLS handshake.
+/// Milliseconds for a TLS handshake, the wait for its first byte included.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
 /// Milliseconds a drain waits for accepted requests.
 pub const DRAIN_TIMEOUT_MS: u64 = 25_000;
