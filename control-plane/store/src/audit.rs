@@ -89,7 +89,8 @@ impl Store {
         .bind(&entry.detail)
         .execute(&mut *transaction)
         .await?;
-        if entry.outcome == Outcome::Refused && (seq % SLACK == 0 || self.refusals_kept < SLACK) {
+        // By number, whatever came of the entry with that number: what is done between must not put the removal off.
+        if seq % SLACK == 0 || self.refusals_kept < SLACK {
             sqlx::query(
                 "DELETE FROM audit WHERE outcome = 'refused' AND seq <= \
                  (SELECT seq FROM audit WHERE outcome = 'refused' ORDER BY seq DESC LIMIT 1 OFFSET $1)",
@@ -126,5 +127,53 @@ impl Store {
             detail,
         };
         Ok(rows.into_iter().map(entry).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refused(store: &Store) -> i64 {
+        let (count,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM audit WHERE outcome = 'refused'")
+            .fetch_one(&store.pool)
+            .await
+            .unwrap();
+        count
+    }
+
+    fn entry(outcome: Outcome) -> NewAuditEntry {
+        let text = || "a".to_owned();
+        NewAuditEntry { time_ms: 1, actor: text(), action: text(), object: text(), outcome, detail: text() }
+    }
+
+    #[tokio::test]
+    async fn refusals_are_kept_up_to_the_limit_and_removed_together_soon_after_it() {
+        let store = Store::memory().await.unwrap();
+        // Up to one number before a removal, and one refusal fewer than may stay.
+        let last = (REFUSALS_KEPT / SLACK + 1) * SLACK - 1;
+        sqlx::query(
+            "INSERT INTO audit WITH RECURSIVE numbers (n) AS (SELECT $1 UNION ALL SELECT n + 1 FROM numbers \
+             WHERE n < $2) SELECT n, 1, 'a', 'a', 'a', 'refused', '' FROM numbers",
+        )
+        .bind(last - REFUSALS_KEPT + 2)
+        .bind(last)
+        .execute(&store.pool)
+        .await
+        .unwrap();
+        sqlx::query("UPDATE counters SET value = $1 WHERE name = 'audit'")
+            .bind(last)
+            .execute(&store.pool)
+            .await
+            .unwrap();
+        store.audit(&entry(Outcome::Refused)).await.unwrap();
+        assert_eq!(refused(&store).await, REFUSALS_KEPT, "at the limit nothing is removed");
+        for more in 1..SLACK {
+            store.audit(&entry(Outcome::Refused)).await.unwrap();
+            assert_eq!(refused(&store).await, REFUSALS_KEPT + more);
+        }
+        // The entry whose number removes is one of something that was done.
+        store.audit(&entry(Outcome::Done)).await.unwrap();
+        assert_eq!(refused(&store).await, REFUSALS_KEPT);
     }
 }
