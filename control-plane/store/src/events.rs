@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use crate::store::{Store, StoreError, take_numbers};
 
-/// How many events are kept. At about 2 KiB a record this is 200 MB; who needs more puts a collector between.
+/// How many events are kept. At about 2 KiB a record this is 200 MB; who needs more puts a collector between. One is
+/// refused over 256 KiB where it is received, so that a hostile sidecar's make this a hundred times as much at most.
 pub const MAX_EVENTS: i64 = 100_000;
 /// The most rows one question is answered with.
 pub const MAX_QUERY_ROWS: i64 = 1_000;
@@ -108,5 +109,36 @@ impl Store {
             EventRow { seq, reference, time_ms, workload, reason, record }
         };
         Ok(rows.into_iter().map(event).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_event_stays_until_the_ring_is_full_and_goes_with_the_one_after() {
+        let store = Store::memory().await.unwrap();
+        let event = NewEvent {
+            reference: "r".to_owned(),
+            time_ms: 1,
+            workload: WorkloadId::local("shop", "web"),
+            reason: "waf_request".to_owned(),
+            record: "{}".to_owned(),
+        };
+        store.add_events(std::slice::from_ref(&event)).await.unwrap();
+        // As if so many had come between: the ring goes by their numbers.
+        sqlx::query("UPDATE counters SET value = $1 WHERE name = 'event'")
+            .bind(MAX_EVENTS - 2)
+            .execute(&store.pool)
+            .await
+            .unwrap();
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            store.add_events(std::slice::from_ref(&event)).await.unwrap();
+            let events = store.events(&EventQuery { limit: 10, ..EventQuery::default() }).await.unwrap();
+            kept.push((events[0].seq, events.last().unwrap().seq));
+        }
+        assert_eq!(kept, [(MAX_EVENTS - 1, 1), (MAX_EVENTS, 1), (MAX_EVENTS + 1, MAX_EVENTS - 1)]);
     }
 }

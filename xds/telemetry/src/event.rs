@@ -15,12 +15,13 @@ use palisade_model::record::{
     ConnectionFacts, Inspection, RECORD_VERSION, RequestFacts, ResponseFacts, VerdictFacts,
 };
 use palisade_model::{Denial, RequestRecord, WorkloadId};
+use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::attribute::{Budget, attribute, cut, from_json, number, text, to_json};
-use crate::limits::{EVENT_ATTRIBUTES, EVENT_HEADERS, EVENT_MATCHES};
+use crate::limits::{EVENT_ATTRIBUTES, EVENT_BYTES, EVENT_HEADERS, EVENT_MATCHES};
 use crate::trace::TraceContext;
 
 /// `event_name` of records that end in a refusal, or that WAF rules matched.
@@ -140,6 +141,10 @@ impl Event {
     pub fn from_log(log: &LogRecord, workload: &WorkloadId) -> Result<Self, EventError> {
         if log.event_name != SECURITY_EVENT && log.event_name != FLOW {
             return Err(fault("event_name", "is not one of ours"));
+        }
+        // Whoever keeps events counts them, and a sender of ours sends none that is longer.
+        if log.encoded_len() > EVENT_BYTES {
+            return Err(fault("attributes", format!("together have more than {EVENT_BYTES} bytes")));
         }
         let mut attributes = Attributes::read(&log.attributes)?;
         let version: u32 = attributes.take("palisade.record.version")?;

@@ -313,9 +313,8 @@ impl Exporter {
 fn fit(mut event: Event) -> Option<LogRecord> {
     let mut left_out = 0;
     loop {
-        let mut log = event.to_log();
+        let log = LogRecord { dropped_attributes_count: left_out, ..event.to_log() };
         if log.encoded_len() <= EVENT_BYTES {
-            log.dropped_attributes_count = left_out;
             return Some(log);
         }
         let record = &mut event.record;

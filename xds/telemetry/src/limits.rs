@@ -8,7 +8,8 @@ pub const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 pub const BATCH_ITEMS: usize = 512;
 /// Values of metrics in one signal: some 200 bytes each, so that a signal is far below a request's bytes.
 pub const METRIC_POINTS: usize = 1024;
-/// Bytes of one event: beyond it headers, then matches are left out. A sixteenth of what a receiver reads.
+/// Bytes of one event: beyond it headers, then matches are left out, and on receipt it is refused. A sixteenth of what a
+/// receiver reads.
 pub const EVENT_BYTES: usize = 256 * 1024;
 /// Bytes of one line of the audit log: beyond it bodies, then files, headers and matches are left out. As an event.
 pub const AUDIT_BYTES: usize = EVENT_BYTES;

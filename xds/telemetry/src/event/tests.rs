@@ -162,6 +162,22 @@ fn malformed_log_records_are_errors_that_name_the_attribute() {
 }
 
 #[test]
+fn an_event_under_and_at_the_limit_is_read_and_a_longer_one_refused() {
+    let log = |padding: usize| {
+        let mut log = Event::new(denied("r")).to_log();
+        log.attributes.extend((0..32).map(|number| text(&format!("extra.{number}"), &"x".repeat(8000))));
+        log.attributes.push(text("extra", &"x".repeat(padding)));
+        log
+    };
+    let at = EVENT_BYTES - log(300).encoded_len() + 300;
+    assert!(at > 300 && at < TEXT_BYTES, "{at}");
+    for (padding, good) in [(at - 1, true), (at, true), (at + 1, false)] {
+        let read = Event::from_log(&log(padding), &WorkloadId::local("shop", "payments"));
+        assert_eq!(read.is_ok(), good, "{:?}", read.err());
+    }
+}
+
+#[test]
 fn lists_are_cut_at_export_and_bounded_on_receipt() {
     let mut record = denied("r");
     let header = ("a".to_owned(), "b".to_owned());
