@@ -93,4 +93,21 @@ mod tests {
         drop(guest);
         assert_eq!(drain.finished(Duration::from_secs(3600)).await, 0);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_accepted_has_until_the_limit_and_no_longer() {
+        let limit = Duration::from_millis(palisade_model::limits::DRAIN_TIMEOUT_MS);
+        let tick = Duration::from_millis(1);
+        for (stays, left) in [(limit - tick, 0), (limit + tick, 1)] {
+            let drain = Arc::new(Drain::default());
+            let guest = drain.enter();
+            tokio::spawn(async move {
+                tokio::time::sleep(stays).await;
+                drop(guest);
+            });
+            let begun = tokio::time::Instant::now();
+            assert_eq!(drain.finished(limit).await, left, "{stays:?}");
+            assert_eq!(begun.elapsed(), stays.min(limit));
+        }
+    }
 }

@@ -108,7 +108,7 @@ impl Line {
 pub struct Patience {
     /// For a client to take bytes of an answer.
     pub write: Duration,
-    /// For a head, from its first byte (for the first head: from the accept).
+    /// For a head, from its first byte (for the first head: from when HTTP is read).
     pub head: Duration,
     /// For the next head, from the last byte read.
     pub idle: Duration,
@@ -412,3 +412,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
         this.patient(cx, shut)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,8 @@ use super::update::{UpdateError, Updater};
 
 /// How often the files are looked at.
 pub const POLL: Duration = Duration::from_millis(250);
-/// Files of rule set directories that are watched; more are loaded all the same but their changes are not seen.
+/// Files that are watched, the policy's own among them: a look at each takes some microseconds, four times a second. More
+/// are loaded all the same but their changes are not seen.
 const WATCHED_FILES: usize = 10_000;
 
 /// Why a policy file is not in force.
@@ -64,16 +65,16 @@ pub fn svid(files: &IdentityFiles) -> Result<Svid, FileError> {
 /// Watches until the process ends. `loaded` is what is in force.
 pub async fn watch(path: PathBuf, loaded: PolicyFile, updater: Arc<Updater>) {
     let mut watched = loaded;
-    let mut before = stamps(&path, &watched);
+    let mut before = stamps(&path, &watched.rule_set_directories);
     let mut before_pem = pem_stamps(&watched);
     loop {
         tokio::time::sleep(POLL).await;
-        let now = stamps(&path, &watched);
+        let now = stamps(&path, &watched.rule_set_directories);
         if now != before {
             before = now;
             if let Some(file) = reload(&path, &updater).await {
                 watched = file;
-                before = stamps(&path, &watched);
+                before = stamps(&path, &watched.rule_set_directories);
             }
         }
         let now_pem = pem_stamps(&watched);
@@ -117,9 +118,9 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-fn stamps(path: &Path, file: &PolicyFile) -> Stamps {
+fn stamps(path: &Path, rule_set_directories: &[PathBuf]) -> Stamps {
     let mut stamps = Stamps::from([(path.to_owned(), stamp(path))]);
-    let mut directories = file.rule_set_directories.clone();
+    let mut directories = rule_set_directories.to_vec();
     while let Some(directory) = directories.pop() {
         let Ok(entries) = std::fs::read_dir(&directory) else { continue };
         for entry in entries.flatten() {
@@ -145,4 +146,25 @@ fn pem_stamps(file: &PolicyFile) -> Stamps {
         .into_iter()
         .map(|path| (path.clone(), stamp(path)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_watched_up_to_the_limit_and_none_over_it() {
+        let temporary = tempfile::tempdir().unwrap();
+        let (policy, rules) = (temporary.path().join("policy.yaml"), temporary.path().join("rules"));
+        std::fs::create_dir_all(rules.join("more")).unwrap();
+        for number in 0..WATCHED_FILES - 2 {
+            std::fs::write(rules.join(number.to_string()), "").unwrap();
+        }
+        let watched = || stamps(&policy, std::slice::from_ref(&rules)).len();
+        assert_eq!(watched(), WATCHED_FILES - 1, "the policy itself is one");
+        for (name, expected) in [("at", WATCHED_FILES), ("over", WATCHED_FILES)] {
+            std::fs::write(rules.join("more").join(name), "").unwrap();
+            assert_eq!(watched(), expected, "{name}");
+        }
+    }
 }

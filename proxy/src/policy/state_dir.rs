@@ -111,13 +111,7 @@ impl StateDir {
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StateError> {
         let path = self.directory.join(name);
-        let bytes = match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Ok(metadata) if metadata.len() > MAX_BYTES => {
-                return Err(StateError::Damaged(path, format!("more than {MAX_BYTES} bytes")));
-            }
-            Ok(_) | Err(_) => fs::read(&path).map_err(|error| StateError::Io(path.clone(), error))?,
-        };
+        let Some(bytes) = bounded(&path, MAX_BYTES)? else { return Ok(None) };
         let damaged = |problem: String| StateError::Damaged(path.clone(), problem);
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (sum, json) = end
@@ -129,6 +123,18 @@ impl StateDir {
         }
         serde_json::from_slice(json).map(Some).map_err(|error| damaged(error.to_string()))
     }
+}
+
+/// A file of at most so many bytes; none if there is no file.
+fn bounded(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StateError> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Ok(metadata) if metadata.len() > most => {
+            return Err(StateError::Damaged(path.to_owned(), format!("more than {most} bytes")));
+        }
+        Ok(_) | Err(_) => {}
+    }
+    fs::read(path).map(Some).map_err(|error| StateError::Io(path.to_owned(), error))
 }
 
 fn checksum(bytes: &[u8]) -> String {
@@ -165,5 +171,20 @@ mod tests {
         assert!(matches!(state.policy(), Err(StateError::Damaged(..))));
         fs::write(directory.join(POLICY), b"").unwrap();
         assert!(matches!(state.policy(), Err(StateError::Damaged(..))));
+    }
+
+    #[test]
+    fn a_file_under_and_at_the_limit_is_read_and_over_it_refused_unread() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join(POLICY);
+        assert_eq!(bounded(&path, 10).unwrap(), None);
+        for (bytes, good) in [(9, true), (10, true), (11, false)] {
+            fs::write(&path, vec![b'x'; bytes]).unwrap();
+            assert_eq!(bounded(&path, 10).is_ok(), good, "{bytes}");
+        }
+        // Only its length is there: reading it would take the memory.
+        fs::File::create(&path).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        let error = StateDir::open(temporary.path()).unwrap().policy().unwrap_err().to_string();
+        assert!(error.contains("more than 268435456 bytes"), "{error}");
     }
 }

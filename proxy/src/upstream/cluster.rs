@@ -134,6 +134,7 @@ pub fn choose<'a>(active: &'a Active, backends: &[WeightedCluster], turn: u64) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::pool::FAILURE_PAUSE_MS;
 
     fn cluster(weights: &[u32], pools: &Pools) -> Cluster {
         let endpoints = weights
@@ -172,7 +173,8 @@ mod tests {
         let cluster = cluster(&[1, 1], &pools);
         cluster.endpoints[0].pool.failed(1_000);
         assert_eq!(shares(&cluster, 10, 1_001), [0, 10]);
-        assert_eq!(shares(&cluster, 10, 1_000_000), [5, 5]);
+        assert_eq!(shares(&cluster, 10, 1_000 + FAILURE_PAUSE_MS - 1), [0, 10]);
+        assert_eq!(shares(&cluster, 10, 1_000 + FAILURE_PAUSE_MS), [5, 5]);
         cluster.endpoints[1].pool.failed(1_000);
         assert_eq!(shares(&cluster, 10, 1_001), [5, 5], "somebody has to take it");
     }

@@ -196,3 +196,35 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use palisade_model::limits::CONNECT_TIMEOUT_MS;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::upstream::Pools;
+
+    #[tokio::test]
+    async fn a_connection_is_there_in_time_or_given_up_at_the_limit_handshake_included() {
+        let limit = Duration::from_millis(CONNECT_TIMEOUT_MS);
+        let identity = tls::tests::identity();
+        // The system accepts for it, and nobody answers.
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap();
+        let pools = Pools::default();
+        assert!(open_tcp(&pools.pool(address, &UpstreamTls::None), None, tls::HTTP11, limit).await.is_ok());
+        // From here on nothing comes any more, and the time passes at once.
+        tokio::time::pause();
+        let mesh = pools.pool(address, &UpstreamTls::Mesh(vec![identity.principal()]));
+        let begun = tokio::time::Instant::now();
+        let late = open_tcp(&mesh, Some(&identity), tls::HTTP11, limit).await;
+        assert!(matches!(late, Err(ConnectFault::Timeout(_))));
+        // The clock stood between two of its ticks.
+        assert!(
+            (limit..=limit + Duration::from_millis(1)).contains(&begun.elapsed()),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
+}

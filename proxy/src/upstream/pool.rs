@@ -238,3 +238,41 @@ impl Pools {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper_util::rt::TokioIo;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn idle_connections_are_kept_up_to_the_limit_and_closed_over_it() {
+        let pool = Pools::default().pool(SocketAddr::from(([127, 0, 0, 1], 1)), &UpstreamTls::None);
+        let mut open = Vec::new();
+        let mut kept = Vec::new();
+        for _ in 0..=IDLE_CONNECTIONS {
+            let (near, far) = tokio::io::duplex(1);
+            let (sender, connection) = http1::handshake(TokioIo::new(near)).await.unwrap();
+            open.push((connection, far));
+            let (answers, pool) = (Arc::default(), pool.clone());
+            Lease::Http1 { sender, answers, pool: pool.clone(), generation: 0, reused: false }.give_back();
+            kept.push(lock(&pool.idle).len());
+        }
+        let expected: Vec<_> = (1..=IDLE_CONNECTIONS).chain([IDLE_CONNECTIONS]).collect();
+        assert_eq!(kept, expected);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_idled_longer_than_the_limit_is_not_lent() {
+        let pool = Pools::default().pool(SocketAddr::from(([127, 0, 0, 1], 1)), &UpstreamTls::None);
+        let second = Duration::from_secs(1);
+        for (idled, lent) in [(IDLE_TIME - second, true), (IDLE_TIME + second, false)] {
+            let (near, _far) = tokio::io::duplex(1);
+            let (sender, connection) = http1::handshake(TokioIo::new(near)).await.unwrap();
+            tokio::spawn(connection);
+            let since = Instant::now().checked_sub(idled).unwrap();
+            lock(&pool.idle).push(Idle { sender, answers: Arc::default(), since, generation: 0 });
+            assert_eq!(pool.take_idle(0).await.is_some(), lent, "{idled:?}");
+        }
+    }
+}

@@ -24,7 +24,8 @@ use crate::policy::Active;
 use crate::reference::Reference;
 use crate::telemetry::Span;
 
-/// How often one request tries: an old connection, a new one, another endpoint.
+/// How often one request tries: an old connection, a new one, another endpoint. More would multiply the load on a cluster
+/// that breaks down.
 const ATTEMPTS: usize = 3;
 
 /// What an upstream answered.
@@ -284,4 +285,28 @@ pub fn tcp_pool(active: &Active, name: &str) -> Result<(Arc<Cluster>, Arc<Pool>)
     let cluster = active.cluster(name).ok_or(Upstream::UnknownCluster)?;
     let endpoint = cluster.pick(now_ms()).ok_or(Upstream::NoEndpoint)?;
     Ok((cluster.clone(), endpoint.pool.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use palisade_model::limits::RESPONSE_TIMEOUT_MS;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(RESPONSE_TIMEOUT_MS);
+    const TICK: Duration = Duration::from_millis(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_may_take_until_the_limit_and_no_longer() {
+        for (time, good) in [(LIMIT - TICK, true), (LIMIT, true), (LIMIT + TICK, false)] {
+            let begun = Instant::now();
+            let answer = within(LIMIT, None, async {
+                sleep(time).await;
+                Ok(())
+            });
+            assert_eq!(answer.await.is_ok(), good, "{time:?}");
+            assert_eq!(begun.elapsed(), time.min(LIMIT));
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! Ordinary HTTP/1.1 through a gateway listener.
 
 use palisade_model::Reason;
+use palisade_model::policy::Endpoint;
 use palisade_model::record::VerdictFacts;
 use serde_json::json;
 
-use crate::world::{OK, RawClient, RawOrigin, World, authorization};
+use crate::world::{OK, RawClient, RawOrigin, World, authorization, local};
 
 const GET: &str = "GET /a HTTP/1.1\r\nhost: shop.example\r\n\r\n";
 
@@ -121,6 +122,31 @@ async fn a_dead_upstream_is_503_and_counted() {
     world.records.wait(1).await;
     assert_eq!(world.plane.telemetry.metrics.refusals("edge", "upstream_connect"), 1);
     drop(origin);
+}
+
+#[tokio::test]
+async fn a_request_tries_three_endpoints_and_not_a_fourth() {
+    let origin = RawOrigin::start(OK).await;
+    for (before, status) in [(1, 200), (2, 200), (3, 503)] {
+        let (world, edge) = World::gateway(origin.address, |policy| {
+            let endpoints = &mut policy.clusters[0].endpoints;
+            // Their addresses are held at the same time, so that they differ.
+            let held: Vec<_> = (0..before).map(|_| std::net::TcpListener::bind(local()).unwrap()).collect();
+            for listener in held {
+                let address = listener.local_addr().unwrap();
+                endpoints.insert(0, Endpoint { address, weight: 1 });
+            }
+        })
+        .await;
+        let mut client = RawClient::connect(edge).await;
+        client.send(GET).await;
+        assert_eq!(client.response().await.unwrap().0, status, "behind {before} dead endpoints");
+        // Those that failed are passed over for a while.
+        let mut next = RawClient::connect(edge).await;
+        next.send(GET).await;
+        assert_eq!(next.response().await.unwrap().0, 200, "behind {before} that failed");
+        world.records.wait(2).await;
+    }
 }
 
 #[tokio::test]

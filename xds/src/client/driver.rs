@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::future::Future;
+use std::time::Duration;
 
 use ads::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3 as ads;
@@ -89,10 +90,7 @@ impl Client {
         };
         let mut deadline = None;
         loop {
-            deadline = match self.state.incomplete() {
-                true => deadline.or_else(|| Some(Instant::now() + self.options.completion)),
-                false => None,
-            };
+            deadline = due(deadline, self.state.incomplete(), self.options.completion);
             tokio::select! {
                 permit = requests.reserve(), if !queue.is_empty() => match (permit, queue.pop_front()) {
                     (Ok(permit), Some(request)) => permit.send(request),
@@ -176,6 +174,11 @@ async fn answered(answer: &mut Option<oneshot::Receiver<Outcome>>) -> Outcome {
     }
 }
 
+/// When a manifest that waits for its fragments is given up. One that takes its place has no time of its own.
+fn due(before: Option<Instant>, incomplete: bool, limit: Duration) -> Option<Instant> {
+    incomplete.then(|| before.unwrap_or_else(|| Instant::now() + limit))
+}
+
 async fn expired(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -185,4 +188,26 @@ async fn expired(deadline: Option<Instant>) {
 
 fn describe(status: &tonic::Status) -> String {
     format!("{:?}: {}", status.code(), super::cut(status.message().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::ClientOptions;
+    use crate::limits::COMPLETION_SECONDS;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_manifest_waits_for_its_fragments_until_the_limit_and_no_longer() {
+        let limit = ClientOptions::default().completion;
+        assert_eq!(limit.as_secs(), COMPLETION_SECONDS);
+        let first = due(None, true, limit);
+        let over = async |deadline| tokio::time::timeout(Duration::ZERO, expired(deadline)).await.is_ok();
+        tokio::time::sleep(limit - Duration::from_millis(1)).await;
+        assert_eq!(due(first, true, limit), first, "a later manifest gives it no more time");
+        assert!(!over(first).await);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(over(first).await);
+        assert_eq!(due(first, false, limit), None, "what is complete waits for nothing");
+        assert!(!over(None).await);
+    }
 }

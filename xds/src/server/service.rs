@@ -12,7 +12,7 @@ use envoy_types::pb::google::protobuf::value;
 use palisade_model::WorkloadId;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_stream::{Empty, Stream};
+use tokio_stream::{Empty, Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::stream::{Event, StreamState};
@@ -22,7 +22,8 @@ use crate::kind::parse_workload;
 use crate::limits::{FIRST_MESSAGE_SECONDS, NAME_BYTES};
 use crate::snapshot::SnapshotCache;
 
-/// Responses between the stream's task and the connection. One is on its way while the next is put together.
+/// Responses between the stream's task and the connection: one is on its way while the next is put together. A depth of
+/// a queue, not a limit of what a peer may do: a response is only made once there is room for it.
 const READY_RESPONSES: usize = 2;
 /// Features of one sidecar that are kept.
 const FEATURES: usize = 64;
@@ -69,11 +70,7 @@ impl AggregatedDiscoveryService for AdsService {
         request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
         let (_, peer, mut requests) = request.into_parts();
-        let wait = Duration::from_secs(FIRST_MESSAGE_SECONDS);
-        let first = tokio::time::timeout(wait, requests.message())
-            .await
-            .map_err(|_| Status::deadline_exceeded("no first message"))??
-            .ok_or_else(|| Status::invalid_argument("no first message"))?;
+        let first = first_message(&mut requests).await?;
         let node = first.node.clone().unwrap_or_default();
         let workload = parse_workload(&node.id).filter(|_| node.id.len() <= NAME_BYTES).ok_or_else(|| {
             Status::invalid_argument("the first message's node id is not cluster/tenant/namespace/name")
@@ -98,6 +95,16 @@ impl AggregatedDiscoveryService for AdsService {
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
+}
+
+/// What says whose policy is asked for; it has to come in time.
+async fn first_message(
+    requests: &mut (impl Stream<Item = Result<DeltaDiscoveryRequest, Status>> + Unpin),
+) -> Result<DeltaDiscoveryRequest, Status> {
+    let wait = Duration::from_secs(FIRST_MESSAGE_SECONDS);
+    let first = tokio::time::timeout(wait, requests.next()).await;
+    let first = first.map_err(|_| Status::deadline_exceeded("no first message"))?;
+    first.unwrap_or_else(|| Err(Status::invalid_argument("no first message")))
 }
 
 /// A stream whose peer is known. Its drop says that it ended, whatever ended it.
@@ -178,4 +185,46 @@ fn features(node: &Node) -> Vec<String> {
         _ => None,
     });
     texts.take(FEATURES).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn features_and_their_names_are_kept_up_to_their_limits() {
+        let kept = |count: usize, bytes: usize| {
+            let text = |_| Value { kind: Some(value::Kind::StringValue("f".repeat(bytes))) };
+            let list = ListValue { values: (0..count).map(text).collect() };
+            let value = Value { kind: Some(value::Kind::ListValue(list)) };
+            let fields = [(FEATURES_FIELD.to_owned(), value)].into();
+            features(&Node { metadata: Some(Struct { fields }), ..Node::default() }).len()
+        };
+        assert_eq!([FEATURES - 1, FEATURES, FEATURES + 1].map(|count| kept(count, 1)), [63, 64, 64]);
+        assert_eq!([NAME_BYTES - 1, NAME_BYTES, NAME_BYTES + 1].map(|bytes| kept(2, bytes)), [2, 2, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_message_may_come_until_the_limit_and_not_after_it() {
+        let limit = Duration::from_secs(FIRST_MESSAGE_SECONDS);
+        let tick = Duration::from_millis(1);
+        for (after, code) in
+            [(Duration::ZERO, None), (limit - tick, None), (limit + tick, Some(Code::DeadlineExceeded))]
+        {
+            let (sender, requests) = mpsc::channel(1);
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                let _ = sender.send(Ok(DeltaDiscoveryRequest::default())).await;
+            });
+            let begun = tokio::time::Instant::now();
+            let first = first_message(&mut ReceiverStream::new(requests)).await;
+            assert_eq!(first.err().map(|status| status.code()), code, "{after:?}");
+            assert_eq!(begun.elapsed(), after.min(limit));
+        }
+        let closed = first_message(&mut tokio_stream::empty()).await;
+        assert_eq!(closed.unwrap_err().code(), Code::InvalidArgument);
+    }
 }
