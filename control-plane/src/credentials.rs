@@ -7,7 +7,8 @@ use rustls_pki_types::CertificateDer;
 
 use crate::secret::{self, NoRandomness};
 
-/// How long a join token is good unless told otherwise: an hour, in seconds.
+/// How long a join token is good unless told otherwise, in seconds: an hour. What is asked for may be longer, up to
+/// [`MAX_JOIN_TTL_SECONDS`].
 pub const JOIN_TTL_SECONDS: u64 = 3600;
 /// The longest a join token is good, in seconds: thirty days. A token that lies about for longer is forgotten.
 pub const MAX_JOIN_TTL_SECONDS: u64 = 30 * 24 * 3600;
@@ -140,6 +141,44 @@ fn deadline(field: &'static str, seconds: u64, most: u64, now_ms: i64) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_limit_of_an_api_tokens_time_is_exact_and_it_need_not_end() {
+        let store = Store::memory().await.unwrap();
+        let most = MAX_TOKEN_TTL_SECONDS;
+        let expires = |seconds: u64| Some(1000 + 1000 * i64::try_from(seconds).unwrap());
+        for (ttl_seconds, made) in [
+            (None, Some(None)),
+            (Some(0), None),
+            (Some(1), Some(expires(1))),
+            (Some(most - 1), Some(expires(most - 1))),
+            (Some(most), Some(expires(most))),
+            (Some(most + 1), None),
+            (Some(u64::MAX), None),
+        ] {
+            let new =
+                NewToken { role: Role::Viewer, namespace: None, description: String::new(), ttl_seconds };
+            let id = make_token(&store, new, 1000).await.ok().map(|(id, _)| id);
+            let kept = store.tokens().await.unwrap().into_iter().find(|token| Some(&token.id) == id.as_ref());
+            assert_eq!(kept.map(|token| token.expires_ms), made, "{ttl_seconds:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_join_token_nobody_said_more_about_is_good_once_and_for_an_hour() {
+        let store = Store::memory().await.unwrap();
+        let request = JoinRequest {
+            workload: WorkloadId::local("shop", "web"),
+            principal: Principal::new("td", "shop", "web").unwrap(),
+            author: "t".to_owned(),
+            ttl_seconds: None,
+            uses: None,
+        };
+        let root = CertificateDer::from(vec![1]);
+        let (_, record) = make_join_token(&store, &root, request, 1000).await.unwrap();
+        assert_eq!((record.uses_left, record.expires_ms), (1, 1000 + 3_600_000));
+        assert_eq!(JOIN_TTL_SECONDS, 3600);
+    }
 
     #[tokio::test]
     async fn the_limits_of_join_tokens_are_exact() {

@@ -109,3 +109,23 @@ impl Identify for ProvenSender {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn batches_up_to_the_limit_wait_and_the_next_is_refused_until_there_is_room() {
+        let sink = EventSink::new(Store::memory().await.unwrap());
+        let workload = WorkloadId::local("shop", "web");
+        // Nothing is awaited between, so nothing is written yet.
+        for batch in 1..=QUEUE {
+            assert!(sink.events(&workload, Vec::new()).is_ok(), "{batch}");
+        }
+        assert!(sink.events(&workload, Vec::new()).is_err(), "one over the limit");
+        while sink.writes.capacity() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(sink.events(&workload, Vec::new()).is_ok());
+    }
+}

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::now_ms;
 
-/// Words that wait to be written.
+/// Words that wait to be written: as many sidecars may come back at once. A word is at most some KiB.
 const QUEUE: usize = 4096;
 
 /// One sidecar.
@@ -158,5 +158,33 @@ impl StatusSink for Sidecars {
         if let Some(sidecar) = self.lock().get_mut(workload) {
             sidecar.streams = sidecar.streams.saturating_sub(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn words_up_to_the_limit_wait_and_over_it_the_memory_alone_is_right() {
+        let store = Store::memory().await.unwrap();
+        let sidecars = Sidecars::open(store.clone()).await.unwrap();
+        let web = WorkloadId::local("shop", "web");
+        // Nothing is awaited between, so nothing is written yet.
+        for (word, room) in (1..QUEUE).rev().chain([0, 0]).enumerate() {
+            sidecars.acked(&web, &word.to_string());
+            assert_eq!(sidecars.writes.capacity(), room);
+        }
+        let version = sidecars.all().remove(&web).and_then(|sidecar| sidecar.status).unwrap().version;
+        assert_eq!(version, QUEUE.to_string(), "the last word, which is not in the queue");
+        while sidecars.writes.capacity() < QUEUE {
+            tokio::task::yield_now().await;
+        }
+        // The last that waited is written after its place is free.
+        let kept = || async { store.sidecars().await.unwrap().pop().unwrap().version };
+        while kept().await == (QUEUE - 2).to_string() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(kept().await, (QUEUE - 1).to_string());
     }
 }

@@ -43,6 +43,18 @@ async fn nothing_but_health_answers_without_a_good_token() {
 }
 
 #[tokio::test]
+async fn an_authorization_header_is_read_up_to_256_bytes_and_a_longer_one_refused() {
+    let house = house().await;
+    for (length, status) in [(255, 200), (256, 200), (257, 401)] {
+        // What stands before the token is not the token's.
+        let spaces = " ".repeat(length - "Bearer".len() - house.token.len());
+        let header = format!("authorization: Bearer{spaces}{}\r\n", house.token);
+        let answer = house.call_with(&header, "GET", "/api/v1/documents", "").await;
+        assert_eq!(answer.status, status, "{length}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn every_call_of_the_api_is_described() {
     let house = house().await;
     let description = house.call("GET", "/api/v1/openapi.json", "").await.json();

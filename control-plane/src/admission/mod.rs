@@ -293,3 +293,29 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn changes_up_to_the_limit_wait_and_the_next_is_told_to_come_back() {
+        let store = Store::memory().await.unwrap();
+        let admission = Admission::open(store, SnapshotCache::new(), Settings::default()).await.unwrap();
+        let key = DocumentKey::local("RuleSet", "shop", "none");
+        let mut context = Context::from_waker(Waker::noop());
+        // Nothing is awaited between, so nothing is judged yet.
+        let mut changes: Vec<_> =
+            (0..=QUEUE).map(|_| Box::pin(admission.delete(key.clone(), "ada"))).collect();
+        let over = changes.pop().unwrap();
+        for change in &mut changes {
+            assert!(change.as_mut().poll(&mut context).is_pending());
+        }
+        assert!(matches!(Box::pin(over).as_mut().poll(&mut context), Poll::Ready(Err(Refused::Busy))));
+        for change in changes {
+            assert!(matches!(change.await, Err(Refused::Unknown(_))), "those that waited are judged");
+        }
+    }
+}

@@ -3,11 +3,12 @@
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// The longest answer that is read, in bytes.
+/// The longest answer that is read, in bytes: problems of a large rule set with their places. Whoever answers need not
+/// be our server.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Where the control plane is, and with which token.
@@ -54,8 +55,7 @@ impl Server {
             .body(Full::new(Bytes::from(body)))?;
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!("the answer cannot be read: {error}"))?.to_bytes();
+        let body = read(response.into_body()).await?;
         let answer: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         if status.is_success() {
             return Ok(answer);
@@ -64,6 +64,27 @@ impl Server {
         match text("place") {
             "" => bail!("{status}: {}", text("error")),
             place => bail!("{status}: {place}: {}", text("error")),
+        }
+    }
+}
+
+/// A whole answer, if it is not too long.
+async fn read<B: Body<Error: std::error::Error + Send + Sync + 'static>>(body: B) -> Result<Bytes> {
+    let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+    Ok(body.map_err(|error| anyhow::anyhow!("the answer cannot be read: {error}"))?.to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_under_and_at_the_limit_is_read_and_over_it_refused() {
+        for (bytes, good) in
+            [(MAX_ANSWER_BYTES - 1, true), (MAX_ANSWER_BYTES, true), (MAX_ANSWER_BYTES + 1, false)]
+        {
+            let answer = read(Full::new(Bytes::from(vec![b' '; bytes]))).await;
+            assert_eq!(answer.ok().map(|answer| answer.len()), good.then_some(bytes));
         }
     }
 }

@@ -69,3 +69,27 @@ impl Store {
         Ok(rows.into_iter().map(status).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_error_at_the_limit_is_kept_whole_and_a_longer_one_cut_at_a_character() {
+        let store = Store::memory().await.unwrap();
+        let at = "x".repeat(MAX_ERROR_BYTES);
+        let wide = "x".repeat(MAX_ERROR_BYTES - 1);
+        for (error, kept) in [
+            (wide.clone(), wide.clone()),
+            (at.clone(), at.clone()),
+            (format!("{at}x"), at.clone()),
+            (format!("{wide}é"), wide.clone()),
+        ] {
+            let workload = WorkloadId::local("shop", "web");
+            let version = "1".to_owned();
+            let status = SidecarStatus { workload, version, acked: false, error, last_seen_ms: 1 };
+            store.report_sidecar(&status).await.unwrap();
+            assert_eq!(store.sidecars().await.unwrap()[0].error, kept);
+        }
+    }
+}
