@@ -17,7 +17,7 @@ use crate::upload::{Origin, Upload};
 use crate::{Destination, Judgement, Permit, Refused, ResponseStage, Snapshot};
 
 /// Bodies from this size on take long to judge: the Core Rule Set takes some milliseconds for 16 KiB, and a thread's
-/// hand-over a few microseconds. A packed body may come to any size.
+/// hand-over a few microseconds. A packed body may come to any size. No limit: it decides where a body is judged, not how.
 pub const HEAVY_BYTES: usize = 16 * 1024;
 
 /// How often a form is looked at, at most, while it grows by its limit: a look reads it from its beginning.

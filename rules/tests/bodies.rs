@@ -13,7 +13,7 @@ use flate2::write::GzEncoder;
 use http::{StatusCode, Version};
 use palisade_model::record::Inspection;
 use palisade_model::{Reason, RequestHead, ResponseHead};
-use palisade_rules::{Feed, ResponseBody, Snapshot};
+use palisade_rules::{Feed, HEAVY_BYTES, ResponseBody, Snapshot, Step};
 use serde_json::{Value, json};
 
 const RULES: &str = "SecRule ARGS|REQUEST_BODY|XML:/* \"@contains attack\" \"id:1,phase:2,deny\"\n\
@@ -96,6 +96,20 @@ fn what_a_body_unpacks_to_has_the_limit_of_every_body() {
         MALFORMED,
         "too many times its length"
     );
+}
+
+#[test]
+fn a_body_is_heavy_from_its_size_on_and_a_packed_one_always() {
+    let heavy = |encoding: &str, held: usize| {
+        let head = head(&[("content-type", FORM), ("content-encoding", encoding)], Version::HTTP_11);
+        match exchange::request(&defaults(), head, b"a=1") {
+            Step::NeedBody(stage) => stage.is_heavy(held),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (held, expected) in [(HEAVY_BYTES - 1, false), (HEAVY_BYTES, true), (HEAVY_BYTES + 1, true)] {
+        assert_eq!((heavy("identity", held), heavy("gzip", held)), (expected, true), "{held}");
+    }
 }
 
 #[test]

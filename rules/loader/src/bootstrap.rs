@@ -69,6 +69,15 @@ mod tests {
 
         std::fs::write(&path, format!("listeners:\n{listener}{listener}")).unwrap();
         assert!(load(&path).unwrap_err().to_string().contains("two listeners"));
+        let longest =
+            |bytes: usize| std::fs::write(&path, format!("failOpen: true\n#{}", " ".repeat(bytes - 16)));
+        for (bytes, good) in
+            [(MAX_BOOTSTRAP_BYTES - 1, true), (MAX_BOOTSTRAP_BYTES, true), (MAX_BOOTSTRAP_BYTES + 1, false)]
+        {
+            longest(bytes).unwrap();
+            assert_eq!(std::fs::metadata(&path).unwrap().len(), bytes as u64);
+            assert_eq!(load(&path).is_ok(), good, "{bytes}");
+        }
         std::fs::write(&path, "listener: []\n").unwrap();
         let error = load(&path).unwrap_err().to_string();
         assert!(error.contains("bootstrap.yaml:1"), "{error}");

@@ -89,6 +89,7 @@ pub(crate) fn is_supported(variable: VariableKind) -> bool {
 }
 
 /// Values that are gathered at a time: an ordinary request has fewer, and a thousand cost some passes over their names.
+/// No limit: those after them are gathered next.
 const WINDOW: usize = 64;
 
 impl State {

@@ -30,3 +30,21 @@ impl Compilation<'_> {
         self.units <= COMPILE_UNITS
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_up_to_the_limit_is_done_and_what_passes_it_is_told_once() {
+        let ast = palisade_seclang::parse(&[], &palisade_seclang::NoSources).unwrap();
+        let mut compilation = Compilation::new(&ast);
+        let place = Span { file: 0, start: 0, end: 0 };
+        assert!(compilation.spend(COMPILE_UNITS - 1, place), "under");
+        assert!(compilation.spend(1, place), "at");
+        assert!(compilation.problems.is_empty());
+        assert!(!compilation.spend(1, place), "over");
+        assert!(!compilation.spend(usize::MAX, place));
+        assert_eq!(compilation.problems.len(), 1);
+    }
+}

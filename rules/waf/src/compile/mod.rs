@@ -47,7 +47,20 @@ pub(crate) struct Compilation<'a> {
     units: usize,
 }
 
-impl Compilation<'_> {
+impl<'a> Compilation<'a> {
+    fn new(ast: &'a Ast) -> Self {
+        Self {
+            ast,
+            interner: Interner::default(),
+            problems: Vec::new(),
+            notes: Vec::new(),
+            noted: BTreeSet::new(),
+            more_problems: 0,
+            regex_bytes: 0,
+            units: 0,
+        }
+    }
+
     /// Reports a problem at a place.
     fn refuse(&mut self, span: Span, problem: &str) {
         if self.problems.len() < PROBLEMS {
@@ -88,16 +101,7 @@ impl Engine {
     pub fn compile_slow(rules: &RuleSet, policy: &WafPolicySpec) -> Result<Self, CompileError> {
         let ast = parse_rule_set(rules).map_err(|problems| CompileError(problems.to_string()))?;
         let modes = modes::Modes::of(policy)?;
-        let mut compilation = Compilation {
-            ast: &ast,
-            interner: Interner::default(),
-            problems: Vec::new(),
-            notes: Vec::new(),
-            noted: BTreeSet::new(),
-            more_problems: 0,
-            regex_bytes: 0,
-            units: 0,
-        };
+        let mut compilation = Compilation::new(&ast);
         let mut settings = settings::of(policy, &modes);
         let mut drafts = draft::read(&mut compilation, &mut settings);
         audit::decide(Arc::make_mut(&mut settings.audit), &policy.audit_log)?;

@@ -352,6 +352,15 @@ fn an_invalid_encoding_matches() {
 }
 
 #[test]
+fn overlapping_candidates_are_tried_up_to_the_limit_and_then_one_behind_the_other() {
+    // Sixteen ones are no number of a card; with a seven at the end they are. The first candidate has no step before it.
+    for (steps, found) in [(63, true), (64, true), (65, false)] {
+        let value = format!("{}7{}", "1".repeat(steps + 15), "1".repeat(40));
+        check(OperatorKind::VerifyCc, &[(r"\d{16}", value.as_bytes(), found)]);
+    }
+}
+
+#[test]
 fn numbers_of_people_and_cards_are_verified() {
     use OperatorKind as K;
     check(

@@ -235,6 +235,17 @@ fn deflate_that_reads_as_two_things_is_a_fault() {
 }
 
 #[test]
+fn a_zstandard_window_under_and_at_the_limit_is_taken_and_over_it_refused() {
+    // A frame whose one block is `hello` as it is, with windows of 7.5, 8 and 9 MiB.
+    for (window, end) in [("67", true), ("68", true), ("69", false)] {
+        let wire = hex(&format!("28b52ffd00{window}29000068656c6c6f"));
+        let decoded = decode(&[Coding::Zstd], &wire, 1000);
+        assert_eq!(matches!(decoded.end, End::Whole), end, "{window}: {decoded:?}");
+        assert_eq!(decoded.bytes, if end { b"hello".as_slice() } else { b"" });
+    }
+}
+
+#[test]
 fn windows_and_dictionaries_a_decoder_need_not_have_are_faults() {
     // A window of 16 MiB; a dictionary id; a skippable frame; a reserved gzip flag; brotli's large window.
     for (coding, wire) in [
