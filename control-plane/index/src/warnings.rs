@@ -5,7 +5,7 @@ use palisade_model::documents::{AuthorizationPolicy, Document, Rule, Selector};
 
 use crate::{DocumentRef, Index, Problem};
 
-/// Rules of one policy that are compared pairwise for duplicates; more would take quadratic time.
+/// Rules of one policy that every later one is compared with, for duplicates; more would take quadratic time.
 const COMPARED_RULES: usize = 200;
 
 /// Everything about the policies of an index.

@@ -225,6 +225,21 @@ fn rules_that_never_decide_are_warned_of() {
 }
 
 #[test]
+fn a_rule_is_compared_with_two_hundred_before_it_and_not_with_the_one_after_those() {
+    let rule = |number: usize| json!({"to": [{"operation": {"paths": [format!("/{number}")]}}]});
+    let rules: Vec<_> = (0..=200).chain([198, 199, 200]).map(rule).collect();
+    let mut documents = demo();
+    documents.push(authorization("shop/long", json!({"rules": rules})));
+    let (_, problems) = build(documents);
+    assert_eq!(
+        texts(&problems),
+        [(201, 198), (202, 199)].map(|(rule, twin)| format!(
+            "warning: AuthorizationPolicy shop/long: spec.rules[{rule}]: never decides: it is the same as rules[{twin}]"
+        ))
+    );
+}
+
+#[test]
 fn a_version_changes_with_the_policy_and_only_with_it() {
     let index = clean(demo());
     let payments = policy(&index, "payments");
