@@ -27,7 +27,9 @@ fuzz_target!(|data: &[u8]| {
     let deep = document
         .descendants()
         .any(|node| node.ancestors().filter(|above| above.is_element()).count() > DEPTH_LIMIT);
-    if deep || data.windows(8).any(|part| part == b"encoding") {
+    // `:a` is a name of its own (XML 1.0, section 2.3); the other reader takes it for `a`.
+    let colon = data.windows(3).any(|part| matches!(part, [b'<', b':', _] | [b'<', b'/', b':']));
+    if deep || colon || data.windows(8).any(|part| part == b"encoding") {
         return;
     }
     assert_eq!(read.error, None, "{}", data.escape_ascii());
