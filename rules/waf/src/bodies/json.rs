@@ -21,8 +21,9 @@ mod string;
 /// Arrays and objects in one another. ModSecurity's default is 512; no ordinary client comes near 64.
 pub const DEPTH_LIMIT: usize = 64;
 
-/// Bytes of all names together. A long key over many values would otherwise come to a thousand times the body.
-pub const NAME_BYTES: usize = 1024 * 1024;
+/// Bytes of all names together: 262 for each of a thousand. A long key over many values would otherwise come to a thousand
+/// times the body.
+pub const NAME_BYTES: usize = 256 * 1024;
 
 /// The first part of every argument's name.
 const ROOT: &[u8] = b"json";
