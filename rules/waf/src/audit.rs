@@ -25,7 +25,7 @@ use crate::transaction::Transaction;
 use crate::values::{Selector, Target, Value};
 
 /// `TX` variables that CRS keeps scores in.
-const SCORES: [&str; 22] = [
+pub(crate) const SCORES: [&str; 22] = [
     "blocking_inbound_anomaly_score",
     "blocking_outbound_anomaly_score",
     "detection_inbound_anomaly_score",

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::scratch::push;
 
 pub(crate) use names::Names;
-pub(crate) use store::{Others, Room, Store};
+pub(crate) use store::{Others, Slot, Store};
 
 /// Names and values in the order in which they came; a name may come twice.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +46,7 @@ impl Collection {
     }
 
     /// Puts other texts in place of names and values.
-    pub(crate) fn change(&mut self, change: impl Fn(&Bytes) -> Option<Bytes>) {
+    pub(crate) fn change(&mut self, mut change: impl FnMut(&Bytes) -> Option<Bytes>) {
         for (name, value) in &mut self.entries {
             for text in [name, value] {
                 if let Some(other) = change(text) {

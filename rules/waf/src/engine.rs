@@ -17,6 +17,7 @@ use crate::audit::RuleAudit;
 use crate::bodies::urlencoded::Reading;
 use crate::body_limits::BodyLimits;
 use crate::collection::Collection;
+use crate::later::Later;
 use crate::macros::Macro;
 use crate::operators::Operator;
 use crate::prefilter::Program;
@@ -30,6 +31,8 @@ pub struct Engine {
     pub(crate) rules: Vec<Rule>,
     /// The rules of each phase, as indices into `rules`.
     pub(crate) phases: [Vec<usize>; 5],
+    /// What rules read after each phase.
+    pub(crate) later: [Later; 5],
     /// What does not belong to one rule.
     pub(crate) settings: Settings,
     /// The fast path; without it everything is evaluated straightforwardly.
@@ -42,6 +45,11 @@ impl Engine {
     /// The rules of a phase.
     pub(crate) fn phase(&self, phase: Phase) -> &[usize] {
         self.phases.get(phase as usize - 1).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What rules read after a phase.
+    pub(crate) fn later(&self, phase: Phase) -> Option<&Later> {
+        self.later.get(phase as usize - 1)
     }
 
     /// What the rule set asks for and does not get, each with its place: `file:line:column: note: …`.
@@ -122,6 +130,30 @@ pub(crate) struct Rule {
     pub(crate) facts: Arc<Collection>,
     /// What the audit log says of a match; none if it is silent.
     pub(crate) audit: Option<Box<RuleAudit>>,
+}
+
+impl Rule {
+    /// The texts that may hold variables, those of its links' actions last.
+    pub(crate) fn macros(&self) -> impl Iterator<Item = &Macro> {
+        let location = match &self.disruption {
+            Disruption::Redirect(_, location) => Some(location),
+            _ => None,
+        };
+        let actions = self.links.iter().flat_map(|link| &link.actions).flat_map(|action| match action {
+            Action::Set { key, change: Change::To(text) | Change::By(text, _), .. } => {
+                [Some(key), Some(text)]
+            }
+            Action::Set { key, change: Change::Unset, .. } => [Some(key), None],
+            Action::SetUser(text) | Action::SetSession(text) => [Some(text), None],
+            Action::Open { key, .. } => [Some(key), None],
+            Action::Expire { key, seconds, .. } => [Some(key), Some(seconds)],
+            Action::Control(_) => [None, None],
+        });
+        let arguments = self.links.iter().map(|link| &link.argument);
+        let audited = self.audit.iter().map(|audit| &audit.data);
+        let told = audited.chain([&self.message]).chain(&self.tags).chain(location);
+        arguments.chain(told).chain(actions.flatten())
+    }
 }
 
 /// One test of a chain.

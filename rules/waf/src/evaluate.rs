@@ -12,7 +12,7 @@ use palisade_seclang::{Allow, EngineMode, Phase, Transformation};
 use crate::engine::{Disruption, Engine, Flow, Link, Rule};
 use crate::limits::MATCHED_VALUES;
 use crate::operators::{Captures, Operator};
-use crate::scratch::push;
+use crate::scratch::{Desk, push};
 use crate::transaction::{Interruption, InterruptionKind, Transaction};
 use crate::transformations;
 use crate::values::Value;
@@ -37,8 +37,8 @@ impl Transaction {
             return None;
         }
         let engine = self.engine.clone();
-        self.scratch.take_memo();
-        self.scratch.memo.begin(phase);
+        self.take_desk();
+        self.scratch.desk.memo.begin(phase);
         let place = match &engine.program {
             Some(program) => self.run_live(&engine, program, phase),
             None => Some(0),
@@ -48,9 +48,26 @@ impl Transaction {
         }
         if phase != Phase::RequestHeaders {
             // Requests wait for their responses without it, and those are little to read.
-            self.scratch.leave_memo();
+            self.leave_desk(&engine, phase);
         }
         if phase == Phase::Logging { None } else { self.interruption.clone() }
+    }
+
+    /// Gets what is needed while rules run.
+    fn take_desk(&mut self) {
+        if self.scratch.take_desk() {
+            let Desk { matched, others, .. } = &mut self.scratch.desk;
+            self.state.matched = std::mem::take(matched);
+            self.state.tx.give_room(std::mem::take(others));
+        }
+    }
+
+    /// Gives it back, and forgets what no rule of a later phase reads.
+    fn leave_desk(&mut self, engine: &Engine, phase: Phase) {
+        let is_read = |name: &[u8]| engine.later(phase).is_some_and(|later| later.reads(name));
+        self.scratch.desk.others = self.state.tx.forget(is_read);
+        self.scratch.desk.matched = self.state.end_rules();
+        self.scratch.leave_desk();
     }
 
     /// Runs every rule of a phase from a place on.
@@ -141,7 +158,7 @@ impl Transaction {
         if let Some(matched) = self.judge(engine, place, link) {
             return matched;
         }
-        let mut values = std::mem::take(&mut self.scratch.values);
+        let mut values = std::mem::take(&mut self.scratch.desk.values);
         for target in &link.targets {
             self.state.collect(target, &mut values);
         }
@@ -159,8 +176,8 @@ impl Transaction {
             };
             matched |= found;
         }
-        self.scratch.values = values;
-        self.scratch.captures = captures;
+        self.scratch.desk.values = values;
+        self.scratch.desk.captures = captures;
         matched
     }
 

@@ -18,7 +18,6 @@ use crate::bodies::urlencoded::Reading;
 use crate::bodies::{cookies, urlencoded};
 use crate::calendar::Moment;
 use crate::collection::Collection;
-use crate::request_body::collection;
 use crate::scratch::{Arena, Scratch, Use};
 use crate::transformations::bytes::hex_pair;
 use crate::transformations::{self, decode_form};
@@ -109,10 +108,13 @@ impl MultipartFacts {
         let combined_size = form.files.iter().map(|file| file.size).sum();
         let (mut files, mut sizes) = (Collection::default(), Collection::default());
         for File { name, filename, size, .. } in form.files {
-            sizes.push(name.clone(), size.to_string());
+            sizes.push(name.clone(), number_text(size as u64));
             files.push(name, filename);
         }
-        let part_headers = collection(form.part_headers);
+        let mut part_headers = Collection::default();
+        for (name, header) in form.part_headers {
+            part_headers.push(name, header);
+        }
         Self { files, sizes, combined_size, part_headers, flags: form.flags, strict_error }
     }
 }

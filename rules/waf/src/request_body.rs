@@ -12,10 +12,11 @@ use palisade_seclang::EngineMode;
 use crate::bodies::charset::{self, Charset};
 use crate::bodies::coding::{self, Coding, Decoded, End};
 use crate::bodies::urlencoded::Reading;
-use crate::bodies::{Pair, json, multipart, xml};
+use crate::bodies::{json, multipart, xml};
 use crate::collection::Collection;
 use crate::facts::{self, MultipartFacts};
-use crate::scratch::{Scratch, Use};
+use crate::held;
+use crate::scratch::{Desk, Scratch, Use};
 use crate::transaction::{Interruption, InterruptionKind, Transaction};
 
 /// The Core Rule Set's rule "content type is not allowed by policy". Its list is one for the whole rule set and does not
@@ -204,7 +205,11 @@ impl Transaction {
                 false
             }
         };
-        self.state.facts.body.text = keep.then_some(body);
+        if keep {
+            self.state.facts.body.text = Some(body);
+        } else {
+            held::let_go(&body, &mut self.state.facts.body, &mut self.scratch.arena);
+        }
         self.state.facts.count_arguments(&mut self.scratch.arena);
         if over_limit {
             self.interrupt_for(InterruptionKind::WorkBudget, "the request has more arguments than the limit");
@@ -271,7 +276,7 @@ impl Transaction {
         };
         let mut pairs = self.scratch.collection(Use::Body);
         let limits = (room, self.engine.settings.json_depth);
-        let Scratch { json, arena, .. } = &mut self.scratch;
+        let Scratch { desk: Desk { json, .. }, arena, .. } = &mut self.scratch;
         let read = json::read(&decoded, limits, json, &mut pairs, arena);
         // What is cut off is not malformed.
         self.body_error(read.error.filter(|_| complete).map(|error| error.to_string()));
@@ -279,13 +284,13 @@ impl Transaction {
         read.over_limit
     }
 
-    fn read_multipart(&mut self, body: &[u8], charset: Charset, room: usize, complete: bool) -> bool {
+    fn read_multipart(&mut self, body: &Bytes, charset: Charset, room: usize, complete: bool) -> bool {
         let content_type =
             self.state.facts.request.headers.first(b"content-type").cloned().unwrap_or_default();
-        let mut read = multipart::parse(&content_type, body, room.min(multipart::PARTS_LIMIT), complete);
+        let mut read = multipart::read(&content_type, body, room.min(multipart::PARTS_LIMIT), complete);
         self.body_error(read.error.map(|error| format!("Multipart parsing error: {error}")));
         // RFC 7578 §4.6: a field of this name declares the charset of all.
-        let named = read.fields.iter().find(|(name, _)| name == b"_charset_");
+        let named = read.fields.iter().find(|(name, _)| name == "_charset_");
         let charset = named.map_or(charset, |(_, value)| charset::named(value));
         if !matches!(charset, Charset::Utf8 | Charset::Ascii(_))
             && self.engine.settings.bodies.unknown_charsets == Unknown::Reject
@@ -307,8 +312,12 @@ impl Transaction {
         }
         read.flags.file_limit_exceeded =
             self.engine.settings.upload_file_limit.is_some_and(|limit| read.files.len() as u64 > limit);
-        self.state.facts.body.args_post = collection(std::mem::take(&mut read.fields));
         let over_limit = read.over_limit;
+        let mut pairs = self.scratch.collection(Use::Body);
+        for (name, value) in std::mem::take(&mut read.fields) {
+            pairs.push(name, value);
+        }
+        self.state.facts.body.args_post = pairs;
         self.state.facts.body.multipart = Some(MultipartFacts::new(read));
         over_limit
     }
@@ -339,19 +348,10 @@ impl Transaction {
 }
 
 /// Decodes a name or value in place.
-fn decode(bytes: &mut Vec<u8>, charset: Charset) {
+fn decode(bytes: &mut Bytes, charset: Charset) {
     if let Cow::Owned(text) = charset.text(bytes) {
-        *bytes = text;
+        *bytes = text.into();
     }
-}
-
-/// Names and values as a collection.
-pub(crate) fn collection(pairs: Vec<Pair>) -> Collection {
-    let mut collection = Collection::default();
-    for (name, value) in pairs {
-        collection.push(name, value);
-    }
-    collection
 }
 
 /// The body processor of a content type, as ModSecurity's recommended rules 200000, 200001 and 200006 choose it; rule

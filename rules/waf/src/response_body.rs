@@ -6,6 +6,7 @@ use palisade_seclang::{Allow, EngineMode, Phase};
 
 use crate::bodies::charset;
 use crate::bodies::coding::{self, Coding, End};
+use crate::held;
 use crate::transaction::{Interruption, InterruptionKind, Transaction};
 
 /// A range of a packed body cannot be unpacked.
@@ -59,7 +60,7 @@ impl Transaction {
 
     /// Phase 4. `complete`: whether the whole body was fed.
     pub fn response_body(&mut self, complete: bool) -> Option<Interruption> {
-        let held = self.held.split().freeze();
+        let held = held::take(&mut self.held);
         let (body, complete) =
             if held.is_empty() { (held, complete) } else { self.read_response(held, complete) };
         self.audit.keep_response_body(&body, complete);

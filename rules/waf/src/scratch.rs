@@ -1,9 +1,9 @@
 //! Room that transactions use one after the other, so that a request costs no allocation once a worker is warm.
 //!
-//! Each thread keeps a few. Promises: a thread keeps at most [`KEPT`] times an arena, five parts of [`KEPT_BYTES`], small
-//! ones of [`LITTLE_BYTES`] and the collections of [`Use`], and [`KEPT_MEMOS`] memos, under 4 MiB; what is kept holds no
-//! value of a request any more (the bytes of the arena are written over by the next). A transaction that ends on another
-//! thread leaves its room there. A request that waits for its response has no memo.
+//! Each thread keeps a few. Promises: a thread keeps at most [`KEPT`] times an arena, two parts of [`KEPT_BYTES`] and the
+//! collections of [`Use`], and [`KEPT_DESKS`] desks, under 4 MiB; what is kept holds no value of a request any more (the
+//! bytes of the arena are written over by the next). A transaction that ends on another thread leaves its room there. A
+//! request that waits for its response has no desk.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ::bytes::{BufMut, Bytes, BytesMut};
 
 use crate::bodies::json;
-use crate::collection::{Collection, Others, Room};
+use crate::collection::{Collection, Others, Slot};
 use crate::operators::Captures;
 use crate::prefilter::{Bits, Memo};
 use crate::transformations::bytes;
@@ -20,8 +20,8 @@ use crate::values::{Target, Value, small_number};
 
 /// Transactions of one thread at a time whose room is kept.
 const KEPT: usize = 5;
-/// Memos that a thread keeps: that of the request it judges, and of others that have a head and wait for their body.
-const KEPT_MEMOS: usize = 3;
+/// Desks that a thread keeps: that of the request it judges, and of others that have a head and wait for their body.
+const KEPT_DESKS: usize = 3;
 /// Bytes of a memo that is kept: one that is full, with what its texts hold together.
 const MEMO_ROOM: usize = 264 * 1024;
 /// Bytes of each other part that is kept.
@@ -30,8 +30,9 @@ const KEPT_BYTES: usize = 64 * 1024;
 const LITTLE_BYTES: usize = 16 * 1024;
 /// Bytes of each collection that is kept.
 const COLLECTION_BYTES: usize = 16 * 1024;
-/// Bytes of an arena: the facts of an ordinary request and what its values are transformed to.
-const ARENA_BYTES: usize = 64 * 1024;
+/// Bytes of an arena: the facts of an ordinary request and what its values are transformed to. Each request in flight has
+/// one.
+const ARENA_BYTES: usize = 32 * 1024;
 /// Bytes of texts that macros of ordinary requests expand to.
 const TEXT_BYTES: usize = 4 * 1024;
 
@@ -134,26 +135,62 @@ pub(crate) fn push<T>(list: &mut Vec<T>, item: T) {
 /// Targets that `ctl` removes.
 type Targets = Arc<[Target]>;
 
+/// What a transaction has while its rules run, and not while it waits for its response.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    pub(crate) memo: Memo,
+    /// `MATCHED_VARS`
+    pub(crate) matched: Vec<Value>,
+    /// Values of a link that is tried.
+    pub(crate) values: Vec<Value>,
+    pub(crate) captures: Captures,
+    /// Names of `TX` that no rule set knows.
+    pub(crate) others: Others,
+    /// What reading a JSON body takes.
+    pub(crate) json: json::Room,
+}
+
+impl Desk {
+    /// Takes everything away that a request left, and room that is too much to be kept.
+    fn clear(&mut self) {
+        self.memo.clear();
+        self.captures.clear();
+        self.others.clear();
+        for values in [&mut self.matched, &mut self.values] {
+            values.clear();
+            if values.capacity() * size_of::<Value>() > KEPT_BYTES {
+                *values = Vec::new();
+            }
+        }
+        if self.memo.room() > MEMO_ROOM {
+            self.memo = Memo::default();
+        }
+        if self.captures.room() > LITTLE_BYTES {
+            self.captures = Captures::default();
+        }
+        if self.others.bytes() > KEPT_BYTES {
+            self.others = Others::default();
+        }
+        if self.json.bytes() > LITTLE_BYTES {
+            self.json = json::Room::default();
+        }
+    }
+}
+
 /// The room.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) arena: Arena,
     /// Texts that macros expand to.
     pub(crate) texts: Arena,
-    pub(crate) memo: Memo,
+    pub(crate) desk: Desk,
+    has_desk: bool,
     pub(crate) live: Bits,
     /// `TX`
-    pub(crate) store: Room,
-    /// `MATCHED_VARS`
-    pub(crate) matched: Vec<Value>,
-    /// Values of a link that is tried.
-    pub(crate) values: Vec<Value>,
+    pub(crate) store: Vec<Slot>,
     pub(crate) held: BytesMut,
     /// For the response's body, while the request's is in use.
     pub(crate) held_next: BytesMut,
-    pub(crate) captures: Captures,
-    /// What reading a JSON body takes.
-    pub(crate) json: json::Room,
     /// Targets that `ctl` removed, with the rules they were removed from.
     pub(crate) removed_targets: Vec<(Arc<[usize]>, Targets)>,
     /// Rules that `ctl` removed, by their indices.
@@ -193,34 +230,37 @@ impl Scratch {
         scratch
     }
 
-    /// Gets a memo whose room this thread keeps, if it has none.
-    pub(crate) fn take_memo(&mut self) {
-        if self.memo.room() == 0 {
-            let kept = MEMOS.try_with(|memos| memos.try_borrow_mut().ok().and_then(|mut memos| memos.pop()));
-            self.memo = kept.ok().flatten().unwrap_or_default();
+    /// Gets a desk that this thread keeps, or a new one, if there is none. Whether there was none.
+    pub(crate) fn take_desk(&mut self) -> bool {
+        if self.has_desk {
+            return false;
         }
+        let kept = DESKS.try_with(|desks| desks.try_borrow_mut().ok().and_then(|mut desks| desks.pop()));
+        self.desk = kept.ok().flatten().unwrap_or_default();
+        self.has_desk = true;
+        true
     }
 
-    /// Gives the memo's room back to this thread: what it knows is of no use any more.
-    pub(crate) fn leave_memo(&mut self) {
-        let mut memo = std::mem::take(&mut self.memo);
-        memo.clear();
-        if memo.room() == 0 || memo.room() > MEMO_ROOM {
+    /// Gives the desk back to this thread: what is on it is of no use any more.
+    pub(crate) fn leave_desk(&mut self) {
+        if !std::mem::take(&mut self.has_desk) {
             return;
         }
+        let mut desk = std::mem::take(&mut self.desk);
+        desk.clear();
         // See `give_back`.
-        let _ = MEMOS.try_with(|memos| {
-            if let Ok(mut memos) = memos.try_borrow_mut()
-                && memos.len() < KEPT_MEMOS
+        let _ = DESKS.try_with(|desks| {
+            if let Ok(mut desks) = desks.try_borrow_mut()
+                && desks.len() < KEPT_DESKS
             {
-                memos.push(memo);
+                desks.push(desk);
             }
         });
     }
 
     /// Empty captures.
     pub(crate) fn captures(&mut self) -> Captures {
-        let mut captures = std::mem::take(&mut self.captures);
+        let mut captures = std::mem::take(&mut self.desk.captures);
         captures.clear();
         captures
     }
@@ -243,35 +283,17 @@ impl Scratch {
 
     /// Gives the room back to this thread.
     pub(crate) fn give_back(mut self) {
-        self.leave_memo();
-        self.store.0.clear();
-        self.store.1.clear();
-        self.matched.clear();
-        self.values.clear();
+        self.leave_desk();
+        self.store.clear();
         self.held.clear();
         self.held_next.clear();
-        self.captures.clear();
         self.removed_targets.clear();
         self.removed_rules.clear();
-        if self.captures.room() > LITTLE_BYTES {
-            self.captures = Captures::default();
-        }
-        if self.store.1.bytes() > KEPT_BYTES {
-            self.store.1 = Others::default();
-        }
-        if self.json.bytes() > LITTLE_BYTES {
-            self.json = json::Room::default();
-        }
         if self.held.capacity() > KEPT_BYTES {
             self.held = BytesMut::new();
         }
         if self.held_next.capacity() > KEPT_BYTES {
             self.held_next = BytesMut::new();
-        }
-        for values in [&mut self.matched, &mut self.values] {
-            if values.capacity() * size_of::<Value>() > KEPT_BYTES {
-                *values = Vec::new();
-            }
         }
         // At the end of the thread there is no pool any more, and the room is freed.
         let _ = POOL.try_with(|pool| {
@@ -286,7 +308,7 @@ impl Scratch {
 
 thread_local! {
     static POOL: RefCell<Vec<Scratch>> = const { RefCell::new(Vec::new()) };
-    static MEMOS: RefCell<Vec<Memo>> = const { RefCell::new(Vec::new()) };
+    static DESKS: RefCell<Vec<Desk>> = const { RefCell::new(Vec::new()) };
 }
 
 #[cfg(test)]
@@ -305,17 +327,27 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_keeps_memos_up_to_their_limits() {
-        let kept = |count: usize, bytes: usize| {
-            MEMOS.with(|memos| memos.borrow_mut().clear());
+    fn a_thread_keeps_desks_up_to_their_limits() {
+        let kept = |count: usize, desk: fn(usize) -> Desk, bytes: usize| {
+            DESKS.with(|desks| desks.borrow_mut().clear());
             for _ in 0..count {
-                Scratch { memo: Memo::with_room(bytes), ..Scratch::default() }.leave_memo();
+                Scratch { desk: desk(bytes), has_desk: true, ..Scratch::default() }.leave_desk();
             }
-            MEMOS.with(|memos| memos.borrow().len())
+            DESKS.with(|desks| {
+                let room = |desk: &Desk| desk.memo.room() + desk.values.capacity() * size_of::<Value>();
+                (desks.borrow().len(), desks.borrow().iter().map(room).sum::<usize>() > 0)
+            })
         };
-        assert_eq!([KEPT_MEMOS - 1, KEPT_MEMOS, KEPT_MEMOS + 1].map(|count| kept(count, 64)), [2, 3, 3]);
-        assert_eq!([MEMO_ROOM - 4, MEMO_ROOM, MEMO_ROOM + 4].map(|bytes| kept(1, bytes)), [1, 1, 0]);
-        assert_eq!(kept(1, 0), 0, "one without room is not worth a place");
+        let memo = |bytes| Desk { memo: Memo::with_room(bytes), ..Desk::default() };
+        let values = |count| Desk { values: Vec::with_capacity(count), ..Desk::default() };
+        let counts = [KEPT_DESKS - 1, KEPT_DESKS, KEPT_DESKS + 1];
+        assert_eq!(counts.map(|count| kept(count, memo, 64).0), [2, 3, 3]);
+        let most = [MEMO_ROOM - 4, MEMO_ROOM, MEMO_ROOM + 4];
+        assert_eq!(most.map(|bytes| kept(1, memo, bytes).1), [true, true, false]);
+        let most = KEPT_BYTES / size_of::<Value>();
+        assert_eq!([most - 1, most, most + 1].map(|count| kept(1, values, count).1), [true, true, false]);
+        Scratch::default().leave_desk();
+        assert_eq!(kept(0, memo, 0).0, 0, "what has no desk leaves none");
     }
 
     #[test]

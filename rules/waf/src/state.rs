@@ -43,7 +43,7 @@ pub(crate) struct State {
 
 impl State {
     /// The memory of a transaction that begins.
-    pub(crate) fn new(facts: Facts, tx: Store, matched: Vec<Value>, arena: Arena) -> Self {
+    pub(crate) fn new(facts: Facts, tx: Store, arena: Arena) -> Self {
         Self {
             facts,
             tx,
@@ -51,7 +51,7 @@ impl State {
             user_id: Bytes::new(),
             session_id: Bytes::new(),
             web_app_id: Bytes::new(),
-            matched,
+            matched: Vec::new(),
             earlier_matched: None,
             highest_severity: 255,
             rule: None,
@@ -62,11 +62,21 @@ impl State {
 
     /// A rule begins: nothing is matched.
     pub(crate) fn begin_rule(&mut self, facts: &Arc<Collection>) {
+        self.forget_matched();
+        self.rule = Some(facts.clone());
+    }
+
+    /// No rule runs until the next phase: of what matched, only `MATCHED_VAR` outlives it. Gives the room of the rest.
+    pub(crate) fn end_rules(&mut self) -> Vec<Value> {
+        self.forget_matched();
+        std::mem::take(&mut self.matched)
+    }
+
+    fn forget_matched(&mut self) {
         if let Some(last) = self.matched.pop() {
             self.earlier_matched = Some(last);
         }
         self.matched.clear();
-        self.rule = Some(facts.clone());
     }
 
     /// `MATCHED_VAR`

@@ -18,6 +18,7 @@ use crate::budget::WorkBudget;
 use crate::collection::Store;
 use crate::engine::Engine;
 use crate::facts::{Facts, ResponseFacts};
+use crate::held;
 use crate::persistent::Opened;
 use crate::prefilter::{Bits, Folding, Program};
 use crate::request_body::{Declared, processor_of};
@@ -92,8 +93,7 @@ impl Drop for Transaction {
     /// The room is for the next transaction.
     fn drop(&mut self) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.store = self.state.tx.take_room();
-        scratch.matched = std::mem::take(&mut self.state.matched);
+        scratch.store = self.state.tx.take_slots();
         scratch.texts = std::mem::take(&mut self.state.arena);
         scratch.held = std::mem::take(&mut self.held);
         scratch.removed_rules = std::mem::take(&mut self.removed_rules);
@@ -135,8 +135,7 @@ impl Transaction {
         facts.body.processor = Bytes::from_static(processor_of(&facts.request.headers).as_bytes());
         let names = engine.program.as_ref().map(Program::names);
         let tx = Store::new(names, std::mem::take(&mut scratch.store));
-        let (matched, texts) = (std::mem::take(&mut scratch.matched), std::mem::take(&mut scratch.texts));
-        let mut state = State::new(facts, tx, matched, texts);
+        let mut state = State::new(facts, tx, std::mem::take(&mut scratch.texts));
         state.budget = WorkBudget::of(settings.work_units);
         state.web_app_id = settings.web_app_id.clone();
         for (name, value) in &settings.pinned {
@@ -178,7 +177,7 @@ impl Transaction {
 
     /// Phase 2. `complete`: whether the whole body was fed.
     pub fn request_body(&mut self, complete: bool) -> Option<Interruption> {
-        let body = self.held.split().freeze();
+        let body = held::take(&mut self.held);
         // Arguments are parts of the body, so the response's needs room of its own.
         std::mem::swap(&mut self.held, &mut self.scratch.held_next);
         self.state.facts.body.truncated = !complete;

@@ -2,9 +2,13 @@
 //!
 //! One pass over the lines of the body. What two readers could understand differently is flagged (ModSecurity's
 //! `MULTIPART_…` variables) or ends the reading with an error; what was read before is kept, so that rules see it.
-//! Parts with a `filename` are files: their bytes are counted, not kept. Nothing is decoded.
+//! Parts with a `filename` are files: their bytes are counted, not kept. Nothing is decoded. What is written as it reads is
+//! a part of the body, not a copy.
 
-use super::Pair;
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
 use crate::transformations::bytes::is_space;
 
 mod boundary;
@@ -26,6 +30,9 @@ pub const PARTS_LIMIT: usize = 256;
 pub const PART_HEADERS_LIMIT: usize = 16;
 /// Bytes of one part header with its continuations.
 pub const PART_HEADER_BYTES: usize = 4096;
+
+/// A name and a value, or a header line.
+pub type Pair = (Bytes, Bytes);
 
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,9 +57,9 @@ pub struct Form {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
     /// The name of the field (`FILES_NAMES`).
-    pub name: Vec<u8>,
+    pub name: Bytes,
     /// The name that the client gave the file (`FILES`).
-    pub filename: Vec<u8>,
+    pub filename: Bytes,
     /// Bytes (`FILES_SIZES`).
     pub size: usize,
     /// Where in the body they begin.
@@ -124,6 +131,11 @@ impl Form {
 /// Reads a form of at most `parts` parts. `complete`: whether the whole body is here; a body that was cut off lacks its
 /// last boundary without fault.
 pub fn parse(content_type: &[u8], body: &[u8], parts: usize, complete: bool) -> Form {
+    read(content_type, &Bytes::copy_from_slice(body), parts, complete)
+}
+
+/// The same; what comes of it are parts of the body.
+pub(crate) fn read(content_type: &[u8], body: &Bytes, parts: usize, complete: bool) -> Form {
     let mut form = Form::default();
     let boundary = match boundary::read(content_type, &mut form.flags) {
         Ok(boundary) => boundary,
@@ -132,8 +144,8 @@ pub fn parse(content_type: &[u8], body: &[u8], parts: usize, complete: bool) -> 
             return form;
         }
     };
-    let mut reader = Reader { form, parts, begun: 0, crlf_line: false, state: State::Before };
-    if let Err(error) = reader.run(&Delimiter::new(&boundary), body, complete) {
+    let mut reader = Reader { body, form, parts, begun: 0, crlf_line: false, state: State::Before };
+    if let Err(error) = reader.run(&Delimiter::new(&boundary), complete) {
         reader.form.error = Some(error);
     }
     reader.form.flags.crlf_lf_lines = reader.form.flags.lf_line && reader.crlf_line;
@@ -169,10 +181,10 @@ fn lines(body: &[u8]) -> impl Iterator<Item = Line<'_>> {
     })
 }
 
-enum State {
+enum State<'a> {
     Before,
     /// The header lines so far, continuations joined.
-    Headers(Vec<Vec<u8>>),
+    Headers(Vec<Cow<'a, [u8]>>),
     /// What the part is, and where its bytes begin and (but for its last line's end) would end.
     Data {
         disposition: Disposition,
@@ -183,16 +195,18 @@ enum State {
     After,
 }
 
-struct Reader {
+struct Reader<'a> {
+    body: &'a Bytes,
     form: Form,
     parts: usize,
     begun: usize,
     crlf_line: bool,
-    state: State,
+    state: State<'a>,
 }
 
-impl Reader {
-    fn run(&mut self, delimiter: &Delimiter, body: &[u8], complete: bool) -> Result<(), &'static str> {
+impl<'a> Reader<'a> {
+    fn run(&mut self, delimiter: &Delimiter, complete: bool) -> Result<(), &'static str> {
+        let body = self.body;
         let stray = delimiter.stray(body);
         for line in lines(body) {
             let rest = delimiter.begins(line.text);
@@ -203,13 +217,13 @@ impl Reader {
             if !complete && line.ending == Ending::None {
                 // The line was cut; nobody knows what it would have been. With a boundary in it, it is no data.
                 if rest.is_some() {
-                    self.cut_in_boundary(body);
+                    self.cut_in_boundary();
                 }
                 break;
             }
             match rest {
                 Some(rest) => {
-                    self.boundary_line(rest, &line, body)?;
+                    self.boundary_line(rest, &line)?;
                     if self.form.over_limit {
                         return Ok(());
                     }
@@ -221,7 +235,7 @@ impl Reader {
             State::After => Ok(()),
             State::Data { disposition, start, .. } if !complete => {
                 self.form.open_file = disposition.filename.as_ref().map(|_| body.len().saturating_sub(start));
-                self.finish(disposition, start, body.get(start..).unwrap_or_default());
+                self.finish(disposition, start, body.len());
                 Ok(())
             }
             _ if !complete => Ok(()),
@@ -230,7 +244,7 @@ impl Reader {
     }
 
     /// A line that begins with the boundary.
-    fn boundary_line(&mut self, rest: &[u8], line: &Line<'_>, body: &[u8]) -> Result<(), &'static str> {
+    fn boundary_line(&mut self, rest: &[u8], line: &Line<'_>) -> Result<(), &'static str> {
         let last = match rest {
             b"" if line.ending != Ending::None => false,
             b"--" => true,
@@ -243,7 +257,7 @@ impl Reader {
                 return Err("a part ends in its headers");
             }
             State::Data { disposition, start, end, ending } => {
-                self.finish(disposition, start, body.get(start..end).unwrap_or_default());
+                self.finish(disposition, start, end);
                 self.note_ending(ending)?;
             }
             State::After => return Err("a boundary follows the last one"),
@@ -259,15 +273,15 @@ impl Reader {
     }
 
     /// The body was cut behind a boundary and before its line's end: a part that was open has ended.
-    fn cut_in_boundary(&mut self, body: &[u8]) {
+    fn cut_in_boundary(&mut self) {
         if let State::Data { disposition, start, end, .. } = std::mem::replace(&mut self.state, State::After)
         {
-            self.finish(disposition, start, body.get(start..end).unwrap_or_default());
+            self.finish(disposition, start, end);
         }
     }
 
     /// Any other line.
-    fn other_line(&mut self, line: &Line<'_>) -> Result<(), &'static str> {
+    fn other_line(&mut self, line: &Line<'a>) -> Result<(), &'static str> {
         match &mut self.state {
             State::Before => self.form.flags.data_before |= !line.text.is_empty(),
             State::After => self.form.flags.data_after |= !line.text.is_empty(),
@@ -277,10 +291,15 @@ impl Reader {
             }
             State::Headers(headers) => {
                 if line.text.is_empty() {
-                    let disposition = Disposition::of(headers, &mut self.form.flags)?;
-                    for header in headers.drain(..) {
-                        self.form.part_headers.push((disposition.name.clone(), header));
-                    }
+                    let body = self.body;
+                    let header = |text: Cow<'_, [u8]>| match text {
+                        Cow::Borrowed(text) => body.slice_ref(text),
+                        Cow::Owned(text) => Bytes::from(text),
+                    };
+                    let headers: Vec<Bytes> = headers.drain(..).map(header).collect();
+                    let disposition = Disposition::of(&headers, &mut self.form.flags)?;
+                    let named = headers.into_iter().map(|header| (disposition.name.clone(), header));
+                    self.form.part_headers.extend(named);
                     let start = line.start + if line.ending == Ending::Crlf { 2 } else { 1 };
                     self.state = State::Data { disposition, start, end: start, ending: line.ending };
                 } else {
@@ -300,17 +319,22 @@ impl Reader {
         if self.form.flags.lf_line && self.crlf_line { Err("lines end in two ways") } else { Ok(()) }
     }
 
-    fn finish(&mut self, disposition: Disposition, start: usize, data: &[u8]) {
+    fn finish(&mut self, disposition: Disposition, start: usize, end: usize) {
+        let data = self.body.slice_ref(self.body.get(start..end).unwrap_or_default());
         let name = disposition.name;
         match disposition.filename {
             Some(filename) => self.form.files.push(File { name, filename, size: data.len(), start }),
-            None => self.form.fields.push((name, data.to_vec())),
+            None => self.form.fields.push((name, data)),
         }
     }
 }
 
 /// Takes a header line of a part, or the continuation of one.
-fn header_line(headers: &mut Vec<Vec<u8>>, text: &[u8], flags: &mut Flags) -> Result<(), &'static str> {
+fn header_line<'a>(
+    headers: &mut Vec<Cow<'a, [u8]>>,
+    text: &'a [u8],
+    flags: &mut Flags,
+) -> Result<(), &'static str> {
     let blanks = text.iter().take_while(|byte| is_space(**byte));
     if blanks.clone().next().is_some() {
         flags.header_folding = true;
@@ -318,7 +342,7 @@ fn header_line(headers: &mut Vec<Vec<u8>>, text: &[u8], flags: &mut Flags) -> Re
             flags.invalid_header_folding = true;
             return Err("a part's header is continued behind other white space than spaces and tabs");
         }
-        let header = headers.last_mut().ok_or("a part begins with a continued header")?;
+        let header = headers.last_mut().ok_or("a part begins with a continued header")?.to_mut();
         header.push(b' ');
         header.extend_from_slice(text.trim_ascii_start());
     } else {
@@ -333,7 +357,7 @@ fn header_line(headers: &mut Vec<Vec<u8>>, text: &[u8], flags: &mut Flags) -> Re
         if !name.iter().all(|byte| disposition::is_token(*byte)) {
             return Err("Multipart: Invalid part header (contains invalid character)");
         }
-        let same = |header: &Vec<u8>| {
+        let same = |header: &Cow<'_, [u8]>| {
             header.get(..=name.len()).is_some_and(|start| {
                 start.strip_suffix(b":").is_some_and(|start| start.eq_ignore_ascii_case(name))
             })
@@ -344,7 +368,7 @@ fn header_line(headers: &mut Vec<Vec<u8>>, text: &[u8], flags: &mut Flags) -> Re
         if headers.len() == PART_HEADERS_LIMIT {
             return Err("a part has more headers than the limit");
         }
-        headers.push(text.to_vec());
+        headers.push(Cow::Borrowed(text));
     }
     // Some readers end a line, or the headers, at a carriage return alone; some end a text at a NUL.
     if text.iter().any(|byte| matches!(byte, b'\r' | 0)) {

@@ -12,9 +12,6 @@ use crate::limits::{STORE_BYTES, STORE_ENTRIES};
 use crate::scratch::{Arena, push};
 use crate::values::number_text;
 
-/// The room of a store.
-pub(crate) type Room = (Vec<Slot>, Others);
-
 /// What a name of a rule set holds.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Slot {
@@ -132,15 +129,36 @@ pub(crate) struct Store {
 
 impl Store {
     /// A store with slots for these names, in this room.
-    pub(crate) fn new(names: Option<Arc<Names>>, (mut slots, others): Room) -> Self {
+    pub(crate) fn new(names: Option<Arc<Names>>, mut slots: Vec<Slot>) -> Self {
         slots.clear();
         slots.resize_with(names.as_ref().map_or(0, |names| names.len()), Slot::default);
-        Self { names, slots, others, ..Self::default() }
+        Self { names, slots, ..Self::default() }
     }
 
-    /// The room, with what is in it; the store is empty then.
-    pub(crate) fn take_room(&mut self) -> Room {
-        (std::mem::take(&mut self.slots), std::mem::take(&mut self.others))
+    /// The room of the slots; they are gone then.
+    pub(crate) fn take_slots(&mut self) -> Vec<Slot> {
+        std::mem::take(&mut self.slots)
+    }
+
+    /// Gives room for names without a slot, where there are none.
+    pub(crate) fn give_room(&mut self, room: Others) {
+        if self.others.entries.is_empty() {
+            self.others = room;
+        }
+    }
+
+    /// Forgets the names without a slot that are not needed any more. Gives their room.
+    pub(crate) fn forget(&mut self, is_needed: impl Fn(&[u8]) -> bool) -> Others {
+        let mut room = std::mem::take(&mut self.others);
+        for (name, value) in room.entries.drain(..) {
+            if is_needed(&name) {
+                self.others.set(&name, value);
+            } else {
+                self.leave_room(Some(name.len() + value.len()));
+            }
+        }
+        room.clear();
+        room
     }
 
     fn find(&self, name: &[u8]) -> Option<usize> {
@@ -336,7 +354,7 @@ mod tests {
     fn names_with_slots_and_others_are_one_store() {
         let names = [&b"b"[..], b"d"].map(Bytes::from_static).to_vec();
         let names = Arc::new(Names::new(names, vec![Bytes::from_static(b"shared")], &[]));
-        let (mut store, mut budget) = (Store::new(Some(names), Room::default()), WorkBudget::default());
+        let (mut store, mut budget) = (Store::new(Some(names), Vec::new()), WorkBudget::default());
         for name in ["D", "c", "a"] {
             store.set(&Bytes::from_static(name.as_bytes()), Bytes::from_static(b"own"), &mut budget);
         }
@@ -356,6 +374,22 @@ mod tests {
         store.share(1, None, &mut budget);
         assert_eq!(shown(&store), ["c=own"]);
         assert_eq!((store.entries, store.bytes), (1, 4));
+    }
+
+    #[test]
+    fn names_that_are_not_needed_are_forgotten_and_no_others() {
+        let names = Arc::new(Names::new(vec![Bytes::from_static(b"own")], Vec::new(), &[]));
+        let (mut store, mut budget) = (Store::new(Some(names), Vec::new()), WorkBudget::default());
+        for name in ["own", "c", "a", "b"] {
+            store.set(&Bytes::from_static(name.as_bytes()), Bytes::from_static(b"1"), &mut budget);
+        }
+        let room = store.forget(|name| name == b"b");
+        assert!(room.bytes() > 0 && room.iter().next().is_none(), "the room is empty");
+        let left: Vec<&Bytes> = store.iter().map(|(name, _)| name).collect();
+        assert_eq!(left, ["b", "own"], "what has a slot stays");
+        assert_eq!((store.entries, store.bytes), (2, 6));
+        store.give_room(room);
+        assert_eq!(store.get(b"b").unwrap(), "1", "room is not taken where there are names");
     }
 
     #[test]
@@ -383,7 +417,7 @@ mod tests {
     fn captures_replace_those_before_with_slots_and_without() {
         let digits: Vec<Bytes> = (b'0'..=b'9').map(|digit| Bytes::from(vec![digit])).collect();
         for names in [None, Some(Arc::new(Names::new(digits, Vec::new(), &[])))] {
-            let (mut store, mut budget) = (Store::new(names, Room::default()), WorkBudget::default());
+            let (mut store, mut budget) = (Store::new(names, Vec::new()), WorkBudget::default());
             for (group, text) in [(0, Some("all")), (1, Some("one")), (1, None), (9, None), (0, Some("new"))]
             {
                 store.capture(group, text.map(|text| Bytes::from_static(text.as_bytes())), &mut budget);
@@ -399,7 +433,7 @@ mod tests {
         let list = || ["a_1", "a_3", "c", "z"].map(|name| Bytes::from_static(name.as_bytes())).to_vec();
         let with = |selectors: &[Arc<Regex>]| Some(Arc::new(Names::new(list(), Vec::new(), selectors)));
         for names in [None, with(&[]), with(std::slice::from_ref(&find))] {
-            let (mut store, mut budget) = (Store::new(names, Room::default()), WorkBudget::default());
+            let (mut store, mut budget) = (Store::new(names, Vec::new()), WorkBudget::default());
             for name in ["z", "A_3", "c", "a_2", "a_1", "b", "a_", "a"] {
                 store.set(&Bytes::from_static(name.as_bytes()), Bytes::new(), &mut budget);
             }

@@ -22,6 +22,7 @@ use palisade_seclang::{Ast, Diagnostic, Span, parse_rule_set};
 
 use crate::audit;
 use crate::engine::Engine;
+use crate::later::Later;
 use crate::operators::Interner;
 use crate::prefilter::Program;
 
@@ -110,6 +111,7 @@ impl Engine {
         let mut engine = Self {
             rules: Vec::new(),
             phases: Default::default(),
+            later: Default::default(),
             settings,
             program: None,
             notes: Vec::new(),
@@ -121,6 +123,7 @@ impl Engine {
             }
             engine.rules.push(rule);
         }
+        engine.later = Later::of(&engine);
         engine.settings.keeps_records = rules::keep_records(&engine.rules);
         engine.settings.judges_body_errors = rules::judge_body_errors(&engine.rules);
         engine.settings.judges_forms = rules::judge_forms(&engine.rules);

@@ -54,9 +54,9 @@ impl Transaction {
 
     /// Glances at a view; none if there are too many texts to know them.
     fn look(&mut self, program: &Program, number: usize) -> Option<Charge> {
-        if self.scratch.memo.opened(number).is_none() {
+        if self.scratch.desk.memo.opened(number).is_none() {
             let view = program.views.get(number)?;
-            let (memo, arena) = (&mut self.scratch.memo, &mut self.scratch.arena);
+            let (memo, arena) = (&mut self.scratch.desk.memo, &mut self.scratch.arena);
             let is_new = memo.is_new(view);
             let glance = memo.glance(program, &self.state, arena, (number, view))?;
             self.sift(program, view, &glance);
@@ -64,14 +64,14 @@ impl Transaction {
                 self.sift_siblings(program, number, view);
             }
         }
-        self.scratch.memo.opened(number)
+        self.scratch.desk.memo.opened(number)
     }
 
     /// Opens a view that was glanced at. Whether one of its parts may hold a text that matches.
     fn may_hold(&mut self, program: &Program, view: usize, predicate: Option<usize>, negated: bool) -> bool {
         let Some(view) = program.views.get(view) else { return true };
         view.parts.iter().any(|part| {
-            let (memo, arena) = (&mut self.scratch.memo, &mut self.scratch.arena);
+            let (memo, arena) = (&mut self.scratch.desk.memo, &mut self.scratch.arena);
             if memo.open(program, &self.state, arena, *part).is_none() {
                 return true;
             }
@@ -82,19 +82,19 @@ impl Transaction {
 
     /// Charges what it took to look at a view; a link that is tried pays for its texts when it is.
     fn charge(&mut self, charge: Charge, admitted: bool) {
-        let Work { transformed, scanned } = self.scratch.memo.take_work();
+        let Work { transformed, scanned } = self.scratch.desk.memo.take_work();
         let units = if admitted {
             transformed.min(charge.transformations)
         } else {
             (transformed + scanned).min(charge.transformations + charge.evaluations)
         };
-        self.scratch.memo.allow(charge.transformations.saturating_sub(units));
+        self.scratch.desk.memo.allow(charge.transformations.saturating_sub(units));
         self.state.budget.units(units);
     }
 
     /// Takes away the rules of a view that cannot match.
     fn sift(&mut self, program: &Program, view: &View, glance: &Glance) {
-        let findings = self.scratch.memo.findings_of(glance);
+        let findings = self.scratch.desk.memo.findings_of(glance);
         for rule in &view.rules {
             let may_match =
                 findings.is_some_and(|findings| rule.negated || program.may_match(rule.predicate, findings));
@@ -109,7 +109,7 @@ impl Transaction {
         let siblings = program.siblings.get(view.siblings).map(Vec::as_slice).unwrap_or_default();
         for sibling in siblings.iter().filter(|sibling| **sibling != number) {
             if let Some(view) = program.views.get(*sibling)
-                && let Some(glance) = self.scratch.memo.glance_at_values(program, (*sibling, view))
+                && let Some(glance) = self.scratch.desk.memo.glance_at_values(program, (*sibling, view))
             {
                 self.sift(program, view, &glance);
             }
@@ -154,18 +154,18 @@ impl Transaction {
         predicate: Option<usize>,
     ) -> Option<bool> {
         let operator = link.operator.as_ref()?;
-        self.scratch.memo.opened(view)?;
+        self.scratch.desk.memo.opened(view)?;
         let parts = &program.views.get(view)?.parts;
         for part in parts {
-            self.scratch.memo.open(program, &self.state, &mut self.scratch.arena, *part)?;
+            self.scratch.desk.memo.open(program, &self.state, &mut self.scratch.arena, *part)?;
         }
-        let mut allowance = self.scratch.memo.take_allowance(view);
+        let mut allowance = self.scratch.desk.memo.take_allowance(view);
         let argument = self.state.expand(&link.argument);
         let mut captures = self.scratch.captures();
         let removed = self.scratch.removed_targets.len();
         let mut matched = false;
         for part in parts {
-            let findings = self.scratch.memo.findings_of_part(*part);
+            let findings = self.scratch.desk.memo.findings_of_part(*part);
             if findings.is_none_or(|findings| !link.negated && !program.may_match(predicate, findings)) {
                 continue;
             }
@@ -176,7 +176,7 @@ impl Transaction {
             };
             matched |= found;
         }
-        self.scratch.captures = captures;
+        self.scratch.desk.captures = captures;
         Some(matched)
     }
 
@@ -185,32 +185,32 @@ impl Transaction {
         let Trial { program, link, operator, predicate, .. } = *trial;
         let part = program.parts.get(trial.part)?;
         let mut matched = false;
-        let mut values = (0, std::mem::take(&mut self.scratch.values));
+        let mut values = (0, std::mem::take(&mut self.scratch.desk.values));
         // Targets that were removed are told by their names.
         let variable = program.groups.get(part.group)?.target.variable;
         let has_removed =
             self.removed_targets(trial.removable, trial.removed).any(|target| target.variable == variable);
-        for (number, member) in self.scratch.memo.members(trial.part).enumerate() {
+        for (number, member) in self.scratch.desk.memo.members(trial.part).enumerate() {
             if has_removed
                 && let Some(value) = self.gathered(program, part.group, number, &mut values)
                 && self.removed_targets(trial.removable, trial.removed).any(|target| target.takes(value))
             {
                 continue;
             }
-            let way = self.scratch.memo.way(program, &mut self.scratch.arena, part, member);
-            let mut work = self.scratch.memo.take_work().transformed;
-            if !self.scratch.memo.is_uncounted(trial.part, member) {
+            let way = self.scratch.desk.memo.way(program, &mut self.scratch.arena, part, member);
+            let mut work = self.scratch.desk.memo.take_work().transformed;
+            if !self.scratch.desk.memo.is_uncounted(trial.part, member) {
                 work = work.min(*allowance);
                 *allowance -= work;
             }
             self.state.budget.units(work);
             for text in &way {
-                let findings = self.scratch.memo.findings(text);
+                let findings = self.scratch.desk.memo.findings(text);
                 let may_match = findings.is_none_or(|findings| program.may_match(predicate, findings));
                 if !may_match && !link.negated {
                     continue;
                 }
-                let bytes = self.scratch.memo.bytes(text);
+                let bytes = self.scratch.desk.memo.bytes(text);
                 self.state.budget.evaluation(bytes.len());
                 if self.state.budget.exhausted().is_some() {
                     return None;
@@ -226,16 +226,16 @@ impl Transaction {
                     continue;
                 }
                 matched = true;
-                let bytes = self.scratch.memo.shared(text);
+                let bytes = self.scratch.desk.memo.shared(text);
                 if let Some(value) = self.gathered(program, part.group, number, &mut values) {
                     self.matched(link, Value { bytes, ..value.clone() }, captures);
                 }
             }
-            self.scratch.memo.leave(way);
+            self.scratch.desk.memo.leave(way);
         }
         let (_, mut values) = values;
         values.clear();
-        self.scratch.values = values;
+        self.scratch.desk.values = values;
         Some(matched)
     }
 

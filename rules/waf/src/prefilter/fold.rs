@@ -499,25 +499,6 @@ fn is_silent(rule: &Rule) -> bool {
         && matches!(rule.disruption, Disruption::Pass)
 }
 
-/// The texts of a rule that may hold variables, those of its links' actions last.
-fn macros(rule: &Rule) -> impl Iterator<Item = &Macro> {
-    let location = match &rule.disruption {
-        Disruption::Redirect(_, location) => Some(location),
-        _ => None,
-    };
-    let actions = rule.links.iter().flat_map(|link| &link.actions).flat_map(|action| match action {
-        Action::Set { key, change: Change::To(text) | Change::By(text, _), .. } => [Some(key), Some(text)],
-        Action::Set { key, change: Change::Unset, .. } => [Some(key), None],
-        Action::SetUser(text) | Action::SetSession(text) => [Some(text), None],
-        Action::Open { key, .. } => [Some(key), None],
-        Action::Expire { key, seconds, .. } => [Some(key), Some(seconds)],
-        Action::Control(_) => [None, None],
-    });
-    let arguments = rule.links.iter().map(|link| &link.argument);
-    let audited = rule.audit.iter().map(|audit| &audit.data);
-    arguments.chain(audited).chain([&rule.message]).chain(&rule.tags).chain(location).chain(actions.flatten())
-}
-
 /// The names of `TX` that a rule reads or writes by name.
 fn names_of(rule: &Rule, name: &mut dyn FnMut(&[u8])) {
     for target in rule.links.iter().flat_map(|link| &link.targets) {
@@ -525,7 +506,7 @@ fn names_of(rule: &Rule, name: &mut dyn FnMut(&[u8])) {
             name(key);
         }
     }
-    for key in macros(rule).flat_map(|text| text.members_of(VariableKind::Tx)).flatten() {
+    for key in rule.macros().flat_map(|text| text.members_of(VariableKind::Tx)).flatten() {
         name(key);
     }
     for action in rule.links.iter().flat_map(|link| &link.actions) {
@@ -559,7 +540,8 @@ fn reads_earlier_matches(rule: &Rule) -> bool {
     if first.operator.is_some() {
         return asks(first);
     }
-    rule.links.iter().any(asks) || macros(rule).flat_map(Macro::variables).any(|variable| is_match(&variable))
+    rule.links.iter().any(asks)
+        || rule.macros().flat_map(Macro::variables).any(|variable| is_match(&variable))
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ fn key_files_patches_and_rows_of_dashes_are_data() {
             let form = read(disposition, data);
             assert_eq!((form.error, form.flags), (None, Flags::default()), "{disposition} {data:?}");
         }
-        assert_eq!(read("name=a", data).fields, [(b"a".to_vec(), data.as_bytes().to_vec())]);
+        assert_eq!(read("name=a", data).fields, [("a".into(), data.to_owned().into())]);
     }
 }
 

@@ -20,7 +20,7 @@ fn read(body: &[u8]) -> Form {
 }
 
 fn pair(name: &str, value: &str) -> Pair {
-    (name.as_bytes().to_vec(), value.as_bytes().to_vec())
+    (name.to_owned().into(), value.to_owned().into())
 }
 
 #[test]
@@ -47,10 +47,7 @@ fn fields_and_files_are_told_apart() {
     assert_eq!(form.flags, Flags::default());
     assert!(!form.strict_error());
     assert_eq!(form.fields, [pair("a", "1"), pair("token", "two\r\nlines\r\n")]);
-    assert_eq!(
-        form.files,
-        [File { name: b"up".to_vec(), filename: b"x.php".to_vec(), size: 11, start: 146 }]
-    );
+    assert_eq!(form.files, [File { name: "up".into(), filename: "x.php".into(), size: 11, start: 146 }]);
     assert_eq!(
         form.part_headers,
         [
@@ -85,7 +82,7 @@ fn quoted_names_are_unescaped_and_nothing_else_is() {
         assert_eq!((form.error, form.fields), (None, vec![pair(name, "1")]), "{written}");
     }
     let form = read(&part(r#"form-data; name="a"; filename="""#, "1"));
-    assert_eq!(form.files[0].filename, b"", "an empty file name is a file");
+    assert_eq!(form.files[0].filename, "", "an empty file name is a file");
 }
 
 #[test]
