@@ -126,10 +126,54 @@ pub(crate) fn map_bytes(input: &[u8], map: impl Fn(u8) -> u8) -> Cow<'_, [u8]> {
 pub(crate) fn filter_bytes(input: &[u8], keep: impl Fn(u8) -> bool) -> Cow<'_, [u8]> {
     let Some(at) = first(input, |byte| !keep(byte)) else { return Cow::Borrowed(input) };
     let (same, rest) = input.split_at_checked(at).unwrap_or((&[], input));
-    let mut output = buffer(input.len());
-    output.extend_from_slice(same);
-    output.extend(rest.iter().copied().filter(|&byte| keep(byte)));
-    Cow::Owned(output)
+    let mut output = Slots::of(input.len());
+    output.copy(same);
+    rest.iter().for_each(|&byte| output.put(byte, keep(byte)));
+    Cow::Owned(output.finish())
+}
+
+/// An output no longer than its input, written byte by byte without asking for room: to ask costs more than to write.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl Slots {
+    /// Room for so many bytes; more are lost.
+    pub(crate) fn of(bytes: usize) -> Self {
+        let mut slots = buffer(bytes);
+        slots.resize(bytes, 0);
+        Self { bytes: slots, length: 0 }
+    }
+
+    fn copy(&mut self, part: &[u8]) {
+        if let Some(slots) = self.bytes.get_mut(self.length..self.length + part.len()) {
+            slots.copy_from_slice(part);
+            self.length += part.len();
+        }
+    }
+
+    /// Writes a byte, which the next one takes the place of unless it stays.
+    #[inline]
+    pub(crate) fn put(&mut self, byte: u8, stays: bool) {
+        if let Some(slot) = self.bytes.get_mut(self.length) {
+            *slot = byte;
+            self.length += usize::from(stays);
+        }
+    }
+
+    /// Takes the last byte away.
+    #[inline]
+    pub(crate) fn pop(&mut self) {
+        self.length = self.length.saturating_sub(1);
+    }
+
+    /// What was written.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.length);
+        self.bytes
+    }
 }
 
 /// Bytes that are looked at together.

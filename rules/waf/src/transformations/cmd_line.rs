@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{buffer, first, settle};
+use super::bytes::{Slots, first, settle};
 use crate::prefilter::ByteSet;
 
 /// See [`super::changes`].
@@ -14,27 +14,24 @@ pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
     if is_plain(input) {
         return Cow::Borrowed(input);
     }
-    let mut output = buffer(input.len());
-    let mut space = false;
+    let (mut output, mut space) = (Slots::of(input.len()), false);
     for &byte in input {
         match byte {
             b'"' | b'\'' | b'\\' | b'^' => {}
             b' ' | b',' | b';' | b'\t' | b'\r' | b'\n' => {
-                if !space {
-                    output.push(b' ');
-                }
+                output.put(b' ', !space);
                 space = true;
             }
             _ => {
                 if space && matches!(byte, b'/' | b'(') {
                     output.pop();
                 }
-                output.push(byte.to_ascii_lowercase());
+                output.put(byte.to_ascii_lowercase(), true);
                 space = false;
             }
         }
     }
-    settle(input, output)
+    settle(input, output.finish())
 }
 
 /// Whether a text stays as it is: no byte of those that change, and no space before another one, `/` or `(`.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{NBSP, Rewrite, find, first, is_space, run};
+use super::bytes::{NBSP, Slots, first, is_space};
 use crate::prefilter::ByteSet;
 
 /// See [`super::changes`].
@@ -10,14 +10,26 @@ pub(super) const CHANGES: &[ByteSet] = &[ByteSet::listed(b" ").with(b'\t', b'\r'
 
 /// Applies it. Borrowed: nothing changed.
 pub fn apply(input: &[u8]) -> Cow<'_, [u8]> {
-    let is_white = |byte: u8| is_space(byte) || byte == NBSP;
-    let mut rewrite = Rewrite::of(input);
-    let mut at = 0;
-    while let Some(found) = find(input, at, |rest| first(rest, is_white)) {
-        at = found + run(input, found, usize::MAX, |byte| is_white(*byte));
-        rewrite.replace(found, at, b" ");
+    if is_plain(input) {
+        return Cow::Borrowed(input);
     }
-    rewrite.finish()
+    let (mut output, mut after_white) = (Slots::of(input.len()), false);
+    for &byte in input {
+        let white = is_white(byte);
+        output.put(if white { b' ' } else { byte }, !(white && after_white));
+        after_white = white;
+    }
+    Cow::Owned(output.finish())
+}
+
+fn is_white(byte: u8) -> bool {
+    is_space(byte) || byte == NBSP
+}
+
+/// Whether a text stays as it is: no white space but spaces, each alone.
+fn is_plain(input: &[u8]) -> bool {
+    first(input, |byte| is_white(byte) && byte != b' ').is_none()
+        && !input.array_windows().fold(false, |any, pair| any | (*pair == [b' ', b' ']))
 }
 
 #[cfg(test)]
@@ -33,6 +45,8 @@ mod tests {
                 (b"", b""),
                 (b"a b", b"a b"),
                 (b"a  b", b"a b"),
+                (b"a b ", b"a b "),
+                (b"  ", b" "),
                 (b"a\t\n\x0b\x0c\r b", b"a b"),
                 (b"\ta\n", b" a "),
                 (b"a\xa0\xa0b", b"a b"),

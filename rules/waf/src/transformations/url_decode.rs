@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
+use memchr::memchr;
 
-use super::bytes::{Rewrite, find, hex_pair};
+use super::bytes::{buffer, find, hex_pair};
 use crate::prefilter::ByteSet;
 
 /// See [`super::changes`].
@@ -21,23 +21,32 @@ pub(crate) fn decode(
     input: &[u8],
     other: impl Fn(&[u8], usize) -> Option<(u8, usize)>,
 ) -> (Cow<'_, [u8]>, usize) {
-    let mut rewrite = Rewrite::of(input);
-    let (mut at, mut invalid) = (0, 0);
-    while let Some(found) = find(input, at, |rest| memchr2(b'%', b'+', rest)) {
+    let (mut output, mut from, mut at, mut invalid) = (None, 0, 0, 0);
+    while let Some(found) = find(input, at, |rest| memchr(b'%', rest)) {
         at = found + 1;
-        if input.get(found) == Some(&b'+') {
-            rewrite.replace(found, at, b" ");
-            continue;
-        }
         match hex_pair(input, at).map(|value| (value, 2)).or_else(|| other(input, at)) {
             Some((value, taken)) => {
+                let output = output.get_or_insert_with(|| buffer(input.len()));
+                copy(input.get(from..found).unwrap_or_default(), output);
+                output.push(value);
                 at += taken;
-                rewrite.replace(found, at, &[value]);
+                from = at;
             }
             None => invalid += 1,
         }
     }
-    (rewrite.finish(), invalid)
+    let rest = input.get(from..).unwrap_or_default();
+    if output.is_none() && memchr(b'+', rest).is_none() {
+        return (Cow::Borrowed(input), invalid);
+    }
+    let mut output = output.unwrap_or_else(|| buffer(input.len()));
+    copy(rest, &mut output);
+    (Cow::Owned(output), invalid)
+}
+
+/// Copies what has no escapes. Forms have a plus in the place of every space: they are not worth a search each.
+fn copy(part: &[u8], output: &mut Vec<u8>) {
+    output.extend(part.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }));
 }
 
 #[cfg(test)]
@@ -53,6 +62,7 @@ mod tests {
                 (b"", b""),
                 (b"test", b"test"),
                 (b"a+b", b"a b"),
+                (b"%+%20+%2g+", b"%   %2g "),
                 (b"%41%4a%4A", b"AJJ"),
                 (b"%00", b"\0"),
                 (b"%", b"%"),
