@@ -40,6 +40,8 @@ pub(crate) struct Memo {
     way: Vec<Text>,
     /// Work units that making texts again may be charged for the rule that is judged.
     allowance: Option<u64>,
+    /// The number of the phase that runs.
+    phase: usize,
 }
 
 /// Nothing has this place.
@@ -112,6 +114,7 @@ impl Memo {
     pub(crate) fn begin(&mut self, phase: Phase) {
         self.texts.turn_to(side(phase), phase == Phase::RequestHeaders);
         self.forget_parts();
+        self.phase = phase as usize - 1;
     }
 
     fn forget_parts(&mut self) {
@@ -315,12 +318,11 @@ impl Memo {
                 continue;
             }
             sum.transformed += self.texts.follow(program, arena, (text, part), true, &mut way);
-            let is_unread = self.texts.is_unread(text);
-            for text in way.drain(..) {
-                sum.add(match text {
-                    Text::Known(text) => self.texts.join(text).0,
+            for made in way.drain(..) {
+                sum.add(match made {
+                    Text::Known(made) => self.texts.join(made).0,
                     Text::Loose(bytes) => {
-                        self.texts.join_loose(program, &bytes, is_unread);
+                        self.texts.join_loose(program, &bytes, text);
                         bytes.len()
                     }
                 });
@@ -339,10 +341,15 @@ impl Memo {
         }
         let group = program.groups.get(number)?;
         let (from, mut is_whole) = (self.members.len(), true);
-        state.each(&group.target, &group.exclusions, &mut |bytes| match self.texts.came(program, bytes) {
-            Some(text) => push(&mut self.members, text),
-            None => is_whole = false,
-        });
+        let rules = group.rules.get(self.phase).copied().unwrap_or_default();
+        state.each(
+            &group.target,
+            &group.exclusions,
+            &mut |bytes| match self.texts.came(program, bytes, rules) {
+                Some(text) => push(&mut self.members, text),
+                None => is_whole = false,
+            },
+        );
         if !is_whole {
             self.members.truncate(from);
             return None;

@@ -124,6 +124,8 @@ pub(super) struct Part {
 pub(super) struct Group {
     pub(super) target: Target,
     pub(super) exclusions: Vec<Target>,
+    /// How many rules of each phase look at its values first of all.
+    pub(super) rules: [u32; 5],
 }
 
 /// Transformations one after the other.
@@ -179,6 +181,11 @@ impl Scanner {
     /// Sets the bits of the clauses whose literals are in a text, or all if that would take too long.
     pub(super) fn scan(&self, text: &[u8], hits: &mut [u64]) -> Effort {
         self.literals.scan(text, hits)
+    }
+
+    /// The same for at most so many looks, of which those that it took are taken.
+    pub(super) fn scan_within(&self, text: &[u8], hits: &mut [u64], looks: &mut usize) -> Effort {
+        self.literals.scan_within(text, hits, looks)
     }
 }
 
@@ -267,6 +274,18 @@ impl Program {
         self.scanners.get(side).map_or(Effort::Ordinary, |scanner| scanner.scan(text, hits))
     }
 
+    /// The same for at most so many looks, of which those that it took are taken.
+    pub(super) fn scan_within(
+        &self,
+        side: usize,
+        text: &[u8],
+        hits: &mut [u64],
+        looks: &mut usize,
+    ) -> Effort {
+        let scanner = self.scanners.get(side);
+        scanner.map_or(Effort::Ordinary, |scanner| scanner.scan_within(text, hits, looks))
+    }
+
     /// Sets the clauses that one of these bytes meets. Gives the transformations that may change a text of these bytes.
     pub(super) fn mark(&self, side: usize, present: &ByteSet, hits: &mut [u64]) -> Kinds {
         self.scanners.get(side).map_or(Kinds::MAX, |scanner| scanner.rows.mark(present, hits))
@@ -303,6 +322,12 @@ impl Builder {
             && let Some(view) = self.views.get_mut(*view)
         {
             view.rules.push(Sifted { place, predicate: *predicate, negated: *negated });
+            for part in &view.parts {
+                let group = self.parts.items.get(*part).and_then(|part| self.groups.get_mut(part.group));
+                if let Some(count) = group.and_then(|group| group.rules.get_mut(rule.phase as usize - 1)) {
+                    *count += 1;
+                }
+            }
         }
         plans
     }
@@ -359,7 +384,7 @@ impl Builder {
         let key = format!("{} !{}", key(std::slice::from_ref(target)), key(&exclusions));
         let group = self.group_keys.place(key);
         if group == self.groups.len() {
-            self.groups.push(Group { target: target.clone(), exclusions });
+            self.groups.push(Group { target: target.clone(), exclusions, rules: [0; 5] });
         }
         group
     }

@@ -39,6 +39,8 @@ const SAME: usize = 12;
 const LOOKS: usize = 3;
 /// Entries that are looked at in any text, since short ones vary.
 const FIRST_LOOKS: usize = 16;
+/// Bytes that pass the filter in the time of one look.
+const PASSES: usize = 2;
 /// Marks of pairs, with 0 for none.
 const MARKS: usize = 256;
 /// Literals below which the tables, of 112 KiB, are not worth their memory: the automaton takes all.
@@ -47,6 +49,8 @@ const FEW: usize = 64;
 const LONG: usize = 2048;
 /// Windows that are tried in one go.
 const BLOCK: usize = 32;
+/// Bytes from which on a text has a whole block; for less, a table of the marks that were seen costs more than it saves.
+const SHORT: usize = BLOCK + 3;
 /// What makes letters of both cases equal, and some other bytes too, four at once.
 const FOLD: u32 = 0x2020_2020;
 
@@ -87,21 +91,35 @@ impl Scanner {
 
     /// Sets the bits of every literal that is in a text, or all if that would take too long.
     pub(super) fn scan(&self, text: &[u8], hits: &mut [u64]) -> Effort {
-        self.scan_within(text, hits, Patience::of(text))
+        let mut looks = usize::MAX;
+        self.scan_within(text, hits, &mut looks)
     }
 
-    fn scan_within(&self, text: &[u8], hits: &mut [u64], mut patience: Patience) -> Effort {
-        let whole = patience.0;
-        if let Some(tables) = &self.tables
-            && tables.scan(text, hits, &mut patience).is_none()
-        {
+    /// The same for at most so many looks, of which those that it took are taken.
+    pub(super) fn scan_within(&self, text: &[u8], hits: &mut [u64], looks: &mut usize) -> Effort {
+        let whole = Patience::of(text).0;
+        let passes = text.len() / PASSES;
+        let mut patience = Patience(looks.saturating_sub(passes).min(whole));
+        let most = patience.0;
+        let found = patience.is_left().and_then(|()| self.search(text, hits, &mut patience));
+        let spent = most - patience.0;
+        *looks = looks.saturating_sub(passes + spent);
+        if found.is_none() {
             hits.fill(u64::MAX);
             return Effort::TooMuch;
+        }
+        if spent > whole / 2 { Effort::Much } else { Effort::Ordinary }
+    }
+
+    /// None if it would take too long; what was found until then is set.
+    fn search(&self, text: &[u8], hits: &mut [u64], patience: &mut Patience) -> Option<()> {
+        if let Some(tables) = &self.tables {
+            tables.scan(text, hits, patience)?;
         }
         if let Some(rest) = &self.rest {
             rest.scan(text, hits);
         }
-        if patience.0 < whole / 2 { Effort::Much } else { Effort::Ordinary }
+        Some(())
     }
 }
 
@@ -176,6 +194,10 @@ fn set(bits: &[u32], hits: &mut [u64]) {
 impl Tables {
     /// None if it would take too long; what was found until then is set.
     fn scan(&self, text: &[u8], hits: &mut [u64], patience: &mut Patience) -> Option<()> {
+        if text.len() < SHORT {
+            self.scan_short(text, hits);
+            return Some(());
+        }
         let mut seen = [0; MARKS];
         let from = if text.len() < LONG {
             self.scan_blocks(text, &mut seen, hits, patience)?
@@ -244,21 +266,22 @@ impl Tables {
             // The compiler unrolls eight at a time, and then every offset is known to be inside.
             for at in 0..8 {
                 if let Some(window) = window(block, group * 8 + at) {
-                    passed = passed << 1 | self.pass(filter, seen, window);
+                    self.mark(seen, window as u16);
+                    passed = passed << 1 | self.pass(filter, window);
                 }
             }
         }
         passed
     }
 
-    /// Marks the pair that a window begins with. Gives 1 if the window passes.
+    /// 1 if a window passes.
     #[inline]
-    fn pass(&self, filter: &Filter, seen: &mut Marks, window: u32) -> u32 {
-        self.mark(seen, window as u16);
+    fn pass(&self, filter: &Filter, window: u32) -> u32 {
         let word = filter.get(word(window | FOLD)).copied().unwrap_or_default();
         to_the_top(word, window) >> 31
     }
 
+    /// Marks a pair.
     #[inline]
     fn mark(&self, seen: &mut Marks, pair: u16) {
         if let Some(mark) = self.pairs.get(usize::from(pair))
@@ -268,14 +291,34 @@ impl Tables {
         }
     }
 
+    /// Scans a text of no whole block: few of its pairs have marks, and their bits are set at once.
+    fn scan_short(&self, text: &[u8], hits: &mut [u64]) {
+        for pair in text.array_windows() {
+            let mark = self.pairs.get(usize::from(u16::from_le_bytes(*pair))).copied().unwrap_or_default();
+            if mark != 0
+                && let Some(meets) = self.marks.get(usize::from(mark))
+            {
+                set(self.bits(*meets), hits);
+            }
+        }
+        self.compare_rest(text, 0, hits);
+    }
+
     /// Scans from the last whole block on.
     fn scan_rest(&self, text: &[u8], from: usize, seen: &mut Marks, hits: &mut [u64]) {
+        let rest = text.get(from..).unwrap_or_default();
+        rest.array_windows().for_each(|pair| self.mark(seen, u16::from_le_bytes(*pair)));
+        self.compare_rest(text, from, hits);
+    }
+
+    /// The windows of what is left from a place on: fewer than a block and three.
+    fn compare_rest(&self, text: &[u8], from: usize, hits: &mut [u64]) {
         let rest = text.get(from..).unwrap_or_default();
         // Fewer windows than bits: a block and three bytes would be one more.
         let mut passed = 0_u64;
         for bytes in rest.array_windows() {
             let window = u32::from_le_bytes(*bytes);
-            passed = passed << 1 | u64::from(self.pass(&self.filter, seen, window));
+            passed = passed << 1 | u64::from(self.pass(&self.filter, window));
         }
         while passed != 0 {
             let at = text.len().saturating_sub(4 + passed.trailing_zeros() as usize);
@@ -284,18 +327,12 @@ impl Tables {
                 self.compare(text, at, window | FOLD, hits);
             }
         }
-        match rest {
-            [.., first, second, third] => {
-                self.mark(seen, u16::from_le_bytes([*first, *second]));
-                self.mark(seen, u16::from_le_bytes([*second, *third]));
-                // No literal with more bytes than are left is equal, whatever stands for the fourth.
-                let window = u32::from_le_bytes([*first, *second, *third, 0]) | FOLD;
-                if self.filter.get(word(window)).is_some_and(|word| to_the_top(*word, window) >> 31 == 1) {
-                    self.compare(text, text.len() - 3, window, hits);
-                }
+        if let Some([first, second, third]) = rest.last_chunk() {
+            // No literal with more bytes than are left is equal, whatever stands for the fourth.
+            let window = u32::from_le_bytes([*first, *second, *third, 0]) | FOLD;
+            if self.pass(&self.filter, window) == 1 {
+                self.compare(text, text.len() - 3, window, hits);
             }
-            [first, second] => self.mark(seen, u16::from_le_bytes([*first, *second])),
-            _ => {}
         }
     }
 

@@ -29,6 +29,9 @@ const MADE_BYTES: usize = 48 * 1024;
 /// Bytes of a text that the first phase does not scan: its few rules cost less than the scan would, where a request ends
 /// with them or for what its body is.
 const LATER: usize = 2 * 1024;
+/// Rules for each of which a long text, with all that is made of it, may be looked at once a byte while it is scanned:
+/// what few rules look at through many chains is tried for less than it takes to know what it holds.
+const RULES: usize = 6;
 /// Bytes that a text takes beside its own: itself, its place and an edge.
 const TEXT_BYTES: usize = size_of::<Entry>() + size_of::<Edge>() + 4;
 
@@ -70,6 +73,8 @@ pub(super) struct Texts {
     has_overflowed: bool,
     /// Work since it was last asked for.
     work: Work,
+    /// The looks that are left for long texts that came in and what is made of them, by their places.
+    looks: Vec<(u16, usize)>,
 }
 
 /// Bytes that were really read.
@@ -188,6 +193,7 @@ impl Texts {
         self.places.clear();
         self.edges.clear();
         self.hits.clear(0);
+        self.looks.clear();
         (self.is_full, self.has_overflowed) = (false, false);
         (self.side, self.work) = (0, Work::default());
     }
@@ -262,15 +268,18 @@ impl Texts {
         (bytes, may)
     }
 
-    /// Scans a text that is not kept and joins it with others; one that is made of an unread text is not scanned.
-    pub(super) fn join_loose(&mut self, program: &Program, bytes: &[u8], is_unread: bool) {
-        let side = self.side;
+    /// Scans a text that is made of another, and not kept, and joins it with others; of an unread one it is not scanned.
+    pub(super) fn join_loose(&mut self, program: &Program, bytes: &[u8], of: TextId) {
+        let (side, is_unread) = (self.side, self.is_unread(of));
+        let mut no_limit = usize::MAX;
+        let looks = self.entry(of).map(|text| text.root).and_then(|root| looks(&mut self.looks, root));
+        let looks = looks.unwrap_or(&mut no_limit);
         self.work.scanned += if is_unread { 0 } else { bytes.len() as u64 };
         self.hits.add_text(|hits| {
             if is_unread {
                 hits.fill(u64::MAX);
             } else {
-                program.scan(side, bytes, hits);
+                program.scan_within(side, bytes, hits, looks);
                 program.mark(side, &ByteSet::of(bytes), hits);
             }
         });
@@ -280,11 +289,18 @@ impl Texts {
     fn read(&mut self, program: &Program, bytes: &Bytes, root: u16, known: Known) -> Entry {
         let (side, mut read) = (self.side, 0);
         let alike = if let Known::Hits(alike) = known { Some(alike) } else { None };
+        let mut no_limit = usize::MAX;
+        let looks = looks(&mut self.looks, root).unwrap_or(&mut no_limit);
         let (hits, (scan, may)) = self.hits.keep(alike, |hits| {
             let scan = match known {
                 Known::Nothing => {
                     read = bytes.len() as u64;
-                    scanned(program, side, bytes, hits)
+                    match program.scan_within(side, bytes, hits, looks) {
+                        Effort::Ordinary => Scan::Done,
+                        Effort::Much => Scan::Long,
+                        Effort::TooMuch if *looks == 0 => Scan::Later,
+                        Effort::TooMuch => Scan::Dense,
+                    }
                 }
                 Known::Hits(_) => Scan::Done,
                 Known::Unread(scan) => {
@@ -298,29 +314,49 @@ impl Texts {
         Entry { bytes: bytes.clone(), may, hits, scan, root, next: TextId::NONE, edge: NO_EDGE }
     }
 
-    /// The place of a text that came in; none if there are too many.
-    pub(super) fn came(&mut self, program: &Program, bytes: &Bytes) -> Option<TextId> {
+    /// The place of a text that came in, and that so many more rules look at; none if there are too many texts.
+    pub(super) fn came(&mut self, program: &Program, bytes: &Bytes, rules: u32) -> Option<TextId> {
         let texts = &self.came.texts;
         let is_it = |place: u32| {
             texts.get(place as usize).is_some_and(|text| {
                 std::ptr::eq(text.bytes.as_ptr(), bytes.as_ptr()) && text.bytes.len() == bytes.len()
             })
         };
-        if let Some(known) = self.places.find(bytes, is_it) {
+        let known = self.places.find(bytes, is_it);
+        let root = u16::try_from(known.map_or(texts.len(), |place| place as usize)).ok()?;
+        let waits = self.is_first && bytes.len() > LATER;
+        if !waits && bytes.len() > LATER {
+            self.allow(root, bytes.len().saturating_mul(rules as usize) / RULES);
+        }
+        if let Some(known) = known {
             if !self.is_first {
                 self.make_up(program, TextId(known));
             }
             return Some(TextId(known));
         }
-        let place = u32::try_from(texts.len()).ok().filter(|_| texts.len() < CAME)?;
+        let place = u32::from(root);
+        if usize::from(root) >= CAME {
+            return None;
+        }
+        let texts = &self.came.texts;
         self.places.insert(bytes, |place| texts.get(place as usize).map(|text| text.bytes.as_ref()));
-        let waits = self.is_first && bytes.len() > LATER;
         let known = if waits { Known::Unread(Scan::Later) } else { Known::Nothing };
-        let root = u16::try_from(place).ok()?;
         // The text holds the bytes in their place.
         let entry = self.read(program, bytes, root, known);
         self.came.keep(entry);
         Some(TextId(place))
+    }
+
+    /// Allows more looks for a long text that came in and for what is made of it.
+    fn allow(&mut self, root: u16, more: usize) {
+        match self.looks.binary_search_by_key(&root, |(root, _)| *root) {
+            Ok(at) => {
+                if let Some((_, looks)) = self.looks.get_mut(at) {
+                    *looks = looks.saturating_add(more);
+                }
+            }
+            Err(at) => self.looks.insert(at, (root, more)),
+        }
     }
 
     /// Scans a text that was left for later.
@@ -330,6 +366,10 @@ impl Texts {
         let Entry { hits, scan, .. } = self.read(program, &bytes, root, Known::Nothing);
         if let Some(entry) = self.entry_mut(text) {
             (entry.hits, entry.scan) = (hits, scan);
+            if scan != Scan::Later {
+                // What was made of it is as unread as it was.
+                (entry.next, entry.edge) = (TextId::NONE, NO_EDGE);
+            }
         }
     }
 
@@ -494,13 +534,10 @@ impl Texts {
     }
 }
 
-/// Scans a text.
-fn scanned(program: &Program, side: usize, bytes: &[u8], hits: &mut [u64]) -> Scan {
-    match program.scan(side, bytes, hits) {
-        Effort::Ordinary => Scan::Done,
-        Effort::Much => Scan::Long,
-        Effort::TooMuch => Scan::Dense,
-    }
+/// The looks that are left for a long text that came in; none: it is not long.
+fn looks(all: &mut [(u16, usize)], root: u16) -> Option<&mut usize> {
+    let at = all.binary_search_by_key(&root, |(root, _)| *root).ok()?;
+    all.get_mut(at).map(|(_, looks)| looks)
 }
 
 /// What a transformation makes of a text; none if it changes nothing.
@@ -522,6 +559,9 @@ mod tests {
     use super::super::fold::Folded;
     use super::*;
 
+    /// Rules that look at a text for which it is worth to be scanned.
+    const MANY: u32 = 100;
+
     fn program() -> Program {
         Program::build(&[], &Default::default(), Folded::default()).unwrap()
     }
@@ -531,7 +571,7 @@ mod tests {
         let program = program();
         let keeps = |bytes: usize| {
             let mut texts = Texts::default();
-            let text = texts.came(&program, &Bytes::from_static(b"x")).unwrap();
+            let text = texts.came(&program, &Bytes::from_static(b"x"), MANY).unwrap();
             texts.made(&program, text, &Bytes::from(vec![b'y'; bytes])).is_some()
         };
         // Two texts: the one that came in, and this one.
@@ -546,9 +586,9 @@ mod tests {
         let program = program();
         let mut texts = Texts::default();
         let all: Vec<_> = (0..=CAME).map(|number| Bytes::from(number.to_string())).collect();
-        let known = all.iter().filter_map(|bytes| texts.came(&program, bytes)).count();
+        let known = all.iter().filter_map(|bytes| texts.came(&program, bytes, MANY)).count();
         assert_eq!(known, CAME);
-        assert_eq!(texts.came(&program, all.first().unwrap()), Some(TextId(0)), "still known");
+        assert_eq!(texts.came(&program, all.first().unwrap(), MANY), Some(TextId(0)), "still known");
         assert_eq!(texts.room_for_made(), MADE_BYTES, "and what is made has its least room");
     }
 
@@ -556,7 +596,7 @@ mod tests {
     fn equal_texts_of_one_root_are_one() {
         let program = program();
         let mut texts = Texts::default();
-        let text = texts.came(&program, &Bytes::from_static(b"AB")).unwrap();
+        let text = texts.came(&program, &Bytes::from_static(b"AB"), MANY).unwrap();
         let lower = texts.made(&program, text, &Bytes::from_static(b"ab"));
         assert!(lower.is_some());
         assert_eq!(texts.made(&program, text, &Bytes::from(b"ab".to_vec())), lower);
@@ -574,7 +614,7 @@ mod tests {
             let mut last = None;
             for is_first in phases {
                 texts.turn_to(0, *is_first);
-                last = texts.came(&program, &text);
+                last = texts.came(&program, &text, MANY);
             }
             !texts.is_unread(last.unwrap())
         };
@@ -586,11 +626,48 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_is_scanned_for_as_many_looks_as_its_rules_allow() {
+        let program = program();
+        // Nothing is looked for: all that counts is what passes, two bytes a look.
+        let least = u32::try_from(RULES / 2).unwrap();
+        let (long, short) = (Bytes::from(vec![b'y'; 4 * LATER]), Bytes::from_static(b"short"));
+        let is_read = |rules: &[u32]| {
+            let (mut texts, mut last) = (Texts::default(), None);
+            for rules in rules {
+                last = texts.came(&program, &long, *rules);
+            }
+            let other = texts.came(&program, &short, 1).unwrap();
+            assert!(!texts.is_unread(other), "short ones always are");
+            !texts.is_unread(last.unwrap())
+        };
+        assert!(!is_read(&[least - 1]), "one under");
+        assert!(!is_read(&[least]), "at the limit nothing is left to look at what passes");
+        assert!(is_read(&[least + 1]), "one over");
+        assert!(!is_read(&[least, least]), "looks that were spent in vain do not come back");
+        assert!(is_read(&[least, least + 1]), "more rules may look at it");
+        assert!(is_read(&[least + 1, 0]), "what was read stays so");
+    }
+
+    #[test]
+    fn what_is_made_of_a_long_text_shares_its_looks() {
+        let program = program();
+        let (mut texts, bytes) = (Texts::default(), Bytes::from(vec![b'Y'; 4 * LATER]));
+        let rules = u32::try_from(RULES).unwrap() + 1;
+        let text = texts.came(&program, &bytes, rules).unwrap();
+        let mut made = |byte: u8| {
+            let made = texts.made(&program, text, &Bytes::from(vec![byte; 4 * LATER])).unwrap();
+            !texts.is_unread(made)
+        };
+        assert!(made(b'a'), "half of them for each");
+        assert!(!made(b'b'), "nothing is left");
+    }
+
+    #[test]
     fn what_is_made_of_an_unread_text_is_forgotten_when_it_is_read() {
         let program = program();
         let mut texts = Texts::default();
         texts.turn_to(0, true);
-        let text = texts.came(&program, &Bytes::from(vec![b'Y'; LATER + 1])).unwrap();
+        let text = texts.came(&program, &Bytes::from(vec![b'Y'; LATER + 1]), MANY).unwrap();
         let made = texts.made(&program, text, &Bytes::from_static(b"y")).unwrap();
         assert!(texts.is_unread(made));
         texts.turn_to(0, false);
