@@ -34,6 +34,8 @@ pub(super) struct Hits {
     texts: usize,
     /// The row of what does not fit.
     shared: Option<Row>,
+    /// The row of no text.
+    nothing: Option<Row>,
     /// The row that is made.
     made: Vec<u64>,
     joined: Joined,
@@ -45,7 +47,7 @@ struct Joined {
     row: Vec<u64>,
     /// Which rows are in it, of the first ones.
     has: [u64; REMEMBERED / 64],
-    /// The first row, as long as it is the only one.
+    /// The first row, as long as it is the only one: it is not written out then.
     only: Option<Row>,
     is_empty: bool,
 }
@@ -57,7 +59,8 @@ impl Hits {
         if self.texts > PLAIN {
             self.slots.fill(0);
         }
-        (self.words, self.count, self.texts, self.shared) = (words, 0, 0, None);
+        (self.words, self.count, self.texts) = (words, 0, 0);
+        (self.shared, self.nothing) = (None, None);
     }
 
     /// Words of a row.
@@ -163,9 +166,7 @@ impl Hits {
 
     /// Begins to join rows.
     pub(super) fn join(&mut self) {
-        let Joined { row, has, only, is_empty } = &mut self.joined;
-        row.clear();
-        row.resize(self.words, 0);
+        let Joined { has, only, is_empty, .. } = &mut self.joined;
         (*has, *only, *is_empty) = ([0; REMEMBERED / 64], None, true);
     }
 
@@ -185,24 +186,52 @@ impl Hits {
                 }
                 *word |= bit;
             }
+            if joined.is_empty {
+                (joined.only, joined.is_empty) = (Some(row), false);
+                return;
+            }
         }
-        joined.only = joined.is_empty.then_some(row);
-        joined.is_empty = false;
+        self.write_out();
         let from = row.0 as usize * self.words;
         let more = self.rows.get(from..from + self.words).unwrap_or_default();
-        add(&mut joined.row, more);
+        add(&mut self.joined.row, more);
     }
 
     /// Adds a text that has no row to those that are joined.
     pub(super) fn add_text(&mut self, write: impl FnOnce(&mut [u64])) {
-        (self.joined.only, self.joined.is_empty) = (None, false);
+        self.write_out();
         write(&mut self.joined.row);
+    }
+
+    /// Writes what was joined until now, so that more can be added: most often one row, or none, is all.
+    fn write_out(&mut self) {
+        let Joined { row, only, is_empty, .. } = &mut self.joined;
+        if let Some(only) = only.take() {
+            let from = only.0 as usize * self.words;
+            row.clear();
+            row.extend_from_slice(self.rows.get(from..from + self.words).unwrap_or_default());
+        } else if *is_empty {
+            row.clear();
+            row.resize(self.words, 0);
+        }
+        *is_empty = false;
     }
 
     /// The row of all that were joined; it may well be that of `like`.
     pub(super) fn joined(&mut self, like: Option<Row>) -> Row {
-        if let Some(only) = self.joined.only.filter(|only| self.shared != Some(*only)) {
+        if let Some(only) = self.joined.only {
             return only;
+        }
+        if self.joined.is_empty {
+            let nothing = self.nothing.unwrap_or_else(|| {
+                self.write_out();
+                let row = std::mem::take(&mut self.joined.row);
+                let nothing = self.push(&row);
+                self.joined.row = row;
+                nothing
+            });
+            self.nothing = Some(nothing);
+            return nothing;
         }
         let row = std::mem::take(&mut self.joined.row);
         let place = match like.filter(|like| self.row(*like) == row.as_slice()) {
