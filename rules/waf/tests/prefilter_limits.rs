@@ -171,3 +171,31 @@ fn texts_around_how_many_are_known() {
     }
     assert_eq!(pair.matches(&get("/?a=b")), 0);
 }
+
+#[test]
+fn long_texts_around_the_rules_for_which_they_are_scanned() {
+    // Texts over 2 KiB, and one look a byte for six rules; crowded literals take up to 64 looks.
+    let crowd: Vec<String> = (0..80).map(|word| format!("abc{word:02}x")).collect();
+    for rules in (1..=8).chain(12..=19) {
+        let rule = |number: usize| {
+            let target = ["REQUEST_HEADERS:X-Long", "REQUEST_HEADERS", "REQUEST_HEADERS|ARGS"][number % 3];
+            let chain = ["t:none", "t:lowercase", "t:urlDecodeUni", "t:urlDecodeUni,t:lowercase"][number % 4];
+            let words = crowd.join(" ");
+            format!(
+                "SecRule {target} \"@pm needle{number}z {words}\" \"id:{},phase:2,pass,{chain}\"\n",
+                number + 1
+            )
+        };
+        let pair = Pair::of(&(0..rules).map(rule).collect::<String>(), &[]);
+        for filler in ["plain text, ", "abc", "aBC%2541+"] {
+            for bytes in [2047, 2048, 2049, 9000] {
+                let text = &filler.repeat(bytes / filler.len() + 1)[..bytes];
+                let sent = |end: &str| get("/").header("X-Long", &format!("{text}{end}"));
+                assert_eq!(pair.matches(&sent("")), 0, "{rules} {filler} {bytes}");
+                let last = format!("NEEDLE{}z", rules - 1);
+                assert_eq!(pair.matches(&sent(&last)), 1, "{rules} {filler} {bytes}");
+                assert_eq!(pair.matches(&sent("abc07x needle0z")), rules, "{rules} {filler} {bytes}");
+            }
+        }
+    }
+}
