@@ -194,7 +194,7 @@ fn long_texts_around_the_rules_for_which_they_are_scanned() {
                 assert_eq!(pair.matches(&sent("")), 0, "{rules} {filler} {bytes}");
                 let last = format!("NEEDLE{}z", rules - 1);
                 assert_eq!(pair.matches(&sent(&last)), 1, "{rules} {filler} {bytes}");
-                assert_eq!(pair.matches(&sent("abc07x needle0z")), rules, "{rules} {filler} {bytes}");
+                assert_eq!(pair.matches(&sent(" abc07x needle0z")), rules, "{rules} {filler} {bytes}");
             }
         }
     }
