@@ -280,6 +280,13 @@ fn read_cookies(headers: &Collection, scratch: &mut Scratch) -> (Collection, boo
             }
             all.push(header.slice_ref(name), header.slice_ref(value));
         }
+        for (name, value) in cookies::unquoted(header) {
+            if all.len() == cookies::COOKIES_LIMIT {
+                over = true;
+                break;
+            }
+            all.push(header.slice_ref(name), scratch.arena.take(value));
+        }
     }
     (all, over)
 }

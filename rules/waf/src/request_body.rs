@@ -12,7 +12,7 @@ use palisade_seclang::EngineMode;
 use crate::bodies::charset::{self, Charset};
 use crate::bodies::coding::{self, Coding, Decoded, End};
 use crate::bodies::urlencoded::Reading;
-use crate::bodies::{json, multipart, xml};
+use crate::bodies::{json, multipart, unread, xml};
 use crate::collection::Collection;
 use crate::facts::{self, MultipartFacts};
 use crate::held;
@@ -178,9 +178,11 @@ impl Transaction {
         if wire.is_empty() {
             return;
         }
+        let came = wire.clone();
         let Some((body, complete)) = self.unpack_request(wire, complete) else { return };
         self.state.facts.body.truncated = !complete;
         self.state.facts.body.length = self.scratch.arena.number(body.len());
+        let unpacked = body.clone();
         let (body, charset) = self.decode_request(body, complete);
         self.audit.keep_request_body(&body, complete);
         let packed = self.declared().codings.is_err();
@@ -205,6 +207,7 @@ impl Transaction {
                 false
             }
         };
+        let over_limit = self.read_as_it_came(&came, &unpacked, room, complete) || over_limit;
         if keep {
             self.state.facts.body.text = Some(body);
         } else {
@@ -240,10 +243,48 @@ impl Transaction {
         self.interruption.is_none().then(|| (Bytes::from(bytes), false))
     }
 
+    /// What servers that do not unpack read in a packed body; whether there are too many fields.
+    fn read_as_it_came(&mut self, wire: &[u8], unpacked: &[u8], room: usize, complete: bool) -> bool {
+        if !self.request_body_is_packed() {
+            return false;
+        }
+        let refused = match self.state.facts.body.processor.as_ref() {
+            b"URLENCODED" => {
+                let pairs = &mut self.state.facts.body.args_post;
+                let left = room.saturating_sub(pairs.len());
+                let (fields, more) = unread::fields(wire, self.engine.settings.arguments().separator, left);
+                fields.into_iter().for_each(|(name, value)| pairs.push(name, value));
+                return more;
+            }
+            b"MULTIPART" => {
+                let content_type = self.state.facts.request.headers.first(b"content-type");
+                content_type.is_some_and(|kind| unread::has_other_parts(wire, unpacked, kind))
+            }
+            b"JSON" => {
+                let document = json::parse(wire, room, self.engine.settings.json_depth);
+                // Go's decoder takes the first value, whatever follows.
+                document.error.is_none() || document.pairs.iter().any(|(_, value)| value.len() > 3)
+            }
+            b"XML" => xml::parse(wire, room).error.is_none(),
+            _ => false,
+        };
+        if refused && complete {
+            self.body_error(Some("the packed body can be read as it came, too".to_owned()));
+        }
+        false
+    }
+
     /// The body as UTF-8 where its syntax needs it, and the charset of its values.
     fn decode_request(&mut self, body: Bytes, complete: bool) -> (Bytes, Charset) {
         let charset = self.declared().charset;
-        match charset.body(&body, complete) {
+        let decoded = match self.state.facts.body.processor.as_ref() {
+            // A form is ASCII whatever it says (its escapes are not), and Werkzeug reads it so.
+            b"URLENCODED" if matches!(charset, Charset::Wide(_)) => Err(charset::MISMATCH),
+            b"JSON" | b"XML" | b"MULTIPART" => charset.body(&body, complete),
+            _ if charset.is_also_utf8(&body) => Err(charset::MISMATCH),
+            _ => charset.body(&body, complete),
+        };
+        match decoded {
             Ok(Some(text)) => return (Bytes::from(text), Charset::Utf8),
             Ok(None) => {}
             Err(why) if self.engine.settings.bodies.unknown_charsets == Unknown::Reject => {
@@ -270,9 +311,13 @@ impl Transaction {
     }
 
     fn read_json(&mut self, body: &Bytes, charset: Charset, room: usize, complete: bool) -> bool {
-        let decoded = match charset.text(body) {
-            Cow::Borrowed(_) => body.clone(),
-            Cow::Owned(text) => Bytes::from(text),
+        let decoded = match charset.syntax(body) {
+            Ok(Cow::Owned(text)) => Bytes::from(text),
+            Ok(Cow::Borrowed(_)) => body.clone(),
+            Err(why) => {
+                self.charset_error(why, complete);
+                body.clone()
+            }
         };
         let mut pairs = self.scratch.collection(Use::Body);
         let limits = (room, self.engine.settings.json_depth);
@@ -325,7 +370,13 @@ impl Transaction {
     fn read_xml(&mut self, body: &[u8], charset: Charset, room: usize, complete: bool) -> bool {
         let mut read = match self.declared().charset {
             Charset::Wide(_) => xml::parse_decoded(body, room),
-            _ => xml::parse(&charset.text(body), room),
+            _ => {
+                // A reader goes by the declaration alone, whatever the head says.
+                if let Some(why) = charset.syntax(body).err().or_else(|| xml::two_syntaxes(body)) {
+                    self.charset_error(why, complete);
+                }
+                xml::parse(&charset.text(body), room)
+            }
         };
         // What is cut off is not malformed.
         self.body_error(read.error.filter(|_| complete).map(|error| error.to_string()));
@@ -336,6 +387,14 @@ impl Transaction {
             facts.xml.push(xml::ATTRIBUTES_PATH, value);
         }
         read.over_limit
+    }
+
+    /// Remembers that the body cannot be read in its charset, where the policy refuses such bodies. A body that was cut
+    /// may end inside a character.
+    fn charset_error(&mut self, why: &'static str, complete: bool) {
+        if complete && self.engine.settings.bodies.unknown_charsets == Unknown::Reject {
+            self.body_error(Some(why.to_owned()));
+        }
     }
 
     /// Remembers why the body is not what its head declares; the first reason stays.
@@ -355,11 +414,14 @@ fn decode(bytes: &mut Bytes, charset: Charset) {
 }
 
 /// The body processor of a content type, as ModSecurity's recommended rules 200000, 200001 and 200006 choose it; rule
-/// sets count on it and most do not bring these rules.
+/// sets count on it and most do not bring these rules. ASP.NET Core takes `text/json`, too.
 pub(crate) fn processor_of(headers: &Collection) -> &'static str {
     let value = headers.first(b"content-type").map(Bytes::as_ref).unwrap_or_default();
     let essence = value.split(|byte| *byte == b';' || *byte == b',').next().unwrap_or_default().trim_ascii();
     let is = |types: &[&[u8]]| types.iter().any(|known| essence.eq_ignore_ascii_case(known));
+    // ModSecurity compares the beginning of forms' types, and so does Tornado; PHP ends a type at white space.
+    let begins =
+        |known: &[u8]| essence.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known));
     // `application/…+json`
     let subtype = essence.split_at_checked(b"application/".len());
     let suffixed = subtype.is_some_and(|(start, _)| start.eq_ignore_ascii_case(b"application/"));
@@ -367,11 +429,11 @@ pub(crate) fn processor_of(headers: &Collection) -> &'static str {
         let from = essence.len().checked_sub(end.len()).filter(|_| suffixed);
         from.and_then(|from| essence.get(from..)).is_some_and(|last| last.eq_ignore_ascii_case(end))
     };
-    if is(&[b"application/x-www-form-urlencoded"]) {
+    if begins(b"application/x-www-form-urlencoded") {
         "URLENCODED"
-    } else if is(&[b"multipart/form-data"]) {
+    } else if begins(b"multipart/form-data") {
         "MULTIPART"
-    } else if is(&[b"application/json"]) || ends(b"+json") {
+    } else if is(&[b"application/json", b"text/json"]) || ends(b"+json") {
         "JSON"
     } else if is(&[b"text/xml", b"application/xml"]) || ends(b"+xml") {
         "XML"
@@ -389,7 +451,12 @@ mod tests {
         for (content_type, processor) in [
             ("application/x-www-form-urlencoded", "URLENCODED"),
             ("Application/X-WWW-Form-Urlencoded; charset=utf-8", "URLENCODED"),
+            ("application/x-www-form-urlencoded charset=utf-8", "URLENCODED"),
+            ("application/x-www-form-urlencoded2", "URLENCODED"),
             ("multipart/form-data; boundary=x", "MULTIPART"),
+            ("multipart/form-datas; boundary=x", "MULTIPART"),
+            ("application/x-www-form", ""),
+            ("text/json", "JSON"),
             ("application/json", "JSON"),
             ("application/problem+json; charset=utf-8", "JSON"),
             ("text/xml", "XML"),

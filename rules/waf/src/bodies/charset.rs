@@ -41,8 +41,13 @@ pub fn declared(content_type: &[u8]) -> Charset {
     for parameter in content_type.split(|byte| matches!(byte, b';' | b',')).skip(1) {
         let mut parts = parameter.splitn(2, |byte| *byte == b'=');
         let name = parts.next().unwrap_or_default().trim_ascii();
-        if !name.eq_ignore_ascii_case(b"charset") {
+        let own = name.split(|byte| *byte == b'*').next().unwrap_or_default().trim_ascii();
+        if !own.eq_ignore_ascii_case(b"charset") {
             continue;
+        }
+        // RFC 2231: `charset*=''utf-7`, which Django decodes and most others do not know.
+        if own.len() < name.len() {
+            return Charset::Unknown("its content type declares a charset in an extended parameter");
         }
         let charset = named(parts.next().unwrap_or_default());
         if found.replace(charset).is_some_and(|before| before != charset) {
@@ -77,7 +82,8 @@ pub fn named(name: &[u8]) -> Charset {
 }
 
 /// Why bytes are no text of a charset.
-const MISMATCH: &str = "the body is not in its charset";
+pub(crate) const MISMATCH: &str = "the body is not in its charset";
+const TWO_SYNTAXES: &str = "the body has another syntax in its charset than in UTF-8";
 
 impl Charset {
     /// The text of a value, as UTF-8 where that loses nothing.
@@ -92,6 +98,22 @@ impl Charset {
             return Cow::Borrowed(value);
         }
         Cow::Owned(text.into_owned().into_bytes())
+    }
+
+    /// The text of a whole body in a syntax of ASCII. A fault where readers that know the charset and those that do not
+    /// would find that syntax in different places: in GBK, `]` and `\` may be half a character.
+    pub fn syntax<'a>(&self, body: &'a [u8]) -> Result<Cow<'a, [u8]>, &'static str> {
+        match (self, self.text(body)) {
+            (Self::Ascii(_), Cow::Borrowed(same)) if !same.is_ascii() => Err(TWO_SYNTAXES),
+            (_, text) => Ok(text),
+        }
+    }
+
+    /// Whether bytes that are declared to be UTF-16 or UTF-32 are a text in UTF-8 as well.
+    pub fn is_also_utf8(&self, body: &[u8]) -> bool {
+        // A NUL somewhere proves nothing: Werkzeug reads it as a part of a value. In UTF-16, ASCII is never adjacent.
+        let adjacent = || body.windows(2).any(|pair| !pair.contains(&0));
+        matches!(self, Self::Wide(_)) && adjacent() && std::str::from_utf8(body).is_ok()
     }
 
     /// A whole body as UTF-8, if its charset is one whose syntax only shows when it is decoded; none if it is not.

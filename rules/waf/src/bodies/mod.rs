@@ -6,6 +6,7 @@ pub mod coding;
 pub mod cookies;
 pub mod json;
 pub mod multipart;
+pub mod unread;
 pub mod urlencoded;
 pub mod xml;
 

@@ -63,6 +63,11 @@ pub fn parse_decoded(input: &[u8], attributes: usize) -> Document {
     read(input, attributes, true)
 }
 
+/// Why the encoding that a document declares gives it another syntax than UTF-8 does, if so.
+pub fn two_syntaxes(input: &[u8]) -> Option<&'static str> {
+    encoding(input).map(charset::named)?.syntax(input).err()
+}
+
 /// The encoding that the XML declaration names.
 fn encoding(input: &[u8]) -> Option<&[u8]> {
     let declaration = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input).strip_prefix(b"<?xml")?;

@@ -86,6 +86,14 @@ impl Delimiter {
         self.whole.needle().len()
     }
 
+    /// The bytes from the first delimiter to the last one and what may end it.
+    pub fn span<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let first = self.whole.find(bytes)?;
+        let last = memchr::memmem::rfind(bytes, self.whole.needle())?;
+        let end = last.saturating_add(self.length()).saturating_add(DASHES.len()).min(bytes.len());
+        bytes.get(first..end)
+    }
+
     fn boundary(&self) -> &[u8] {
         self.whole.needle().get(DASHES.len()..).unwrap_or_default()
     }
