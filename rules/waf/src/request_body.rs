@@ -204,7 +204,7 @@ impl Transaction {
             b"XML" => self.read_xml(&body, charset, room, complete),
             _ => {
                 keep = true;
-                false
+                self.read_untyped(&body, room)
             }
         };
         let over_limit = self.read_as_it_came(&came, &unpacked, room, complete) || over_limit;
@@ -325,6 +325,25 @@ impl Transaction {
         let read = json::read(&decoded, limits, json, &mut pairs, arena);
         // What is cut off is not malformed.
         self.body_error(read.error.filter(|_| complete).map(|error| error.to_string()));
+        self.state.facts.body.args_post = pairs;
+        read.over_limit
+    }
+
+    /// A body that says nothing of its type and begins as JSON does: services in Go and with aiohttp take it for that.
+    /// What is no JSON in it is an argument as it stands; it is no fault.
+    fn read_untyped(&mut self, body: &Bytes, room: usize) -> bool {
+        let content_type = self.state.facts.request.headers.first(b"content-type");
+        let untyped = content_type.is_none_or(|kind| kind.trim_ascii().is_empty());
+        if !untyped || !matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) {
+            return false;
+        }
+        let mut pairs = self.scratch.collection(Use::Body);
+        let limits = (room, self.engine.settings.json_depth);
+        let Scratch { desk: Desk { json, .. }, arena, .. } = &mut self.scratch;
+        let read = json::read(body, limits, json, &mut pairs, arena);
+        if let Some(fault) = read.error {
+            pairs.push(Bytes::from_static(json::ROOT), body.slice(fault.offset.min(body.len())..));
+        }
         self.state.facts.body.args_post = pairs;
         read.over_limit
     }

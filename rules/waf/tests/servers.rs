@@ -169,3 +169,29 @@ fn a_packed_body_is_judged_as_servers_read_it_that_do_not_unpack() {
     let deflated = |text: &[u8]| status(&bytes(FORM, &stored(text)).header("Content-Encoding", "deflate"));
     assert_eq!((deflated(b"a=1&b=good"), deflated(b"a=1&b=attack")), (200, 403));
 }
+
+/// Go's `json.NewDecoder(request.Body)` and aiohttp's `request.json()` ask for no type.
+#[test]
+fn a_body_without_a_type_that_begins_as_json_is_read_as_json() {
+    let untyped = |body: &str| {
+        let mut exchange = bytes("", body.as_bytes());
+        let empty = status(&exchange);
+        exchange.headers.retain(|(name, _)| name != "Content-Type");
+        assert_eq!(status(&exchange), empty, "{body}");
+        empty
+    };
+    for (body, expected) in [
+        (r#"{"a":"\u0061ttack"}"#, 403),
+        (" [1,\"\\u0061ttack\"] x", 403),
+        (r#"{"\u0061ttack":1}"#, 403),
+        // Go takes half a surrogate pair.
+        (r#"{"a":"\ud800","b":"attack"}"#, 403),
+        (r#"{"a":"good"}"#, 200),
+        ("{{template}}", 200),
+        ("plain", 200),
+    ] {
+        assert_eq!(untyped(body), expected, "{body}");
+    }
+    // With a type that nothing reads it stays text.
+    assert_eq!(status(&post("/", "text/plain", r#"{"a":"\u0061ttack"}"#)), 200);
+}

@@ -26,7 +26,7 @@ pub const DEPTH_LIMIT: usize = 64;
 pub const NAME_BYTES: usize = 256 * 1024;
 
 /// The first part of every argument's name.
-const ROOT: &[u8] = b"json";
+pub(crate) const ROOT: &[u8] = b"json";
 
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
