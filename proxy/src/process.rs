@@ -141,7 +141,8 @@ async fn standalone(
     options: &Options,
     audit: Option<Arc<AuditFile>>,
 ) -> Result<Started, ProcessError> {
-    let file = file::load(&path).await?;
+    let watched = file::load(&path).await?;
+    let file = &watched.file;
     let identity = match &file.identity {
         Some(files) => Some(Identity::new(IdentityStore::new(file::svid(files)?))?),
         None => None,
@@ -163,12 +164,12 @@ async fn standalone(
     }
     let updater = Updater::new(plane, Vec::new(), None, file.identity.is_some());
     if let Some(staged) = &options.staged {
-        let staged = file::load(staged).await?;
+        let staged = file::load(staged).await?.file;
         updater.stage(&staged.policy, &staged.version).map_err(FileError::Update)?;
     }
     updater.put(Arc::new(file.policy.clone()), &file.version).await.map_err(FileError::Update)?;
     serve_admin(options.admin.or(file.admin), &updater).await?;
-    tokio::spawn(file::watch(path, file, updater.clone()));
+    tokio::spawn(file::watch(path, watched, updater.clone()));
     let Some(collector) = collector else { return Ok((updater, None)) };
     tokio::spawn(export.run(workload, collector));
     tokio::spawn(export::metrics(updater.plane().clone(), exporter.clone(), METRICS_INTERVAL));

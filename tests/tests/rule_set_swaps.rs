@@ -11,6 +11,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use palisade_tests::http as client;
 use palisade_tests::load::{Load, Outcome, rules};
@@ -126,4 +127,18 @@ fn soak_rule_sets_are_swapped_under_load_without_losing_a_request_or_memory() {
     assert!(answered > u64::from(swaps), "the load was under way during the swaps: {answered} requests");
     let may_grow = GROWTH_KIB + GROWTH_KIB_PER_SWAP * u64::from(swaps - WARM_UP);
     assert!(end <= warm + may_grow, "memory grew from {warm} to {end} KiB, more than {may_grow} KiB");
+}
+
+#[test]
+fn a_rule_set_that_changes_while_the_one_before_is_compiled_is_put_in_force_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stage = Stage::start(dir.path());
+    stage.wait_for(0);
+    for version in [1, 3, 5] {
+        fs::write(&stage.version_file, rules(version)).unwrap();
+        // The proxy looks four times a second, so it has begun with it by then; compiling the Core Rule Set takes longer.
+        std::thread::sleep(Duration::from_millis(300 + 40 * u64::from(version)));
+        fs::write(&stage.version_file, rules(version + 1)).unwrap();
+        stage.wait_for(version + 1);
+    }
 }

@@ -39,16 +39,34 @@ pub enum FileError {
     TrustDomain(String, String),
 }
 
+/// A policy file with how its files looked before they were read: whatever changes them after that is seen.
+#[derive(Debug)]
+pub struct Watched {
+    /// What was read.
+    pub file: PolicyFile,
+    stamps: Stamps,
+    pem: Stamps,
+}
+
 /// Reads a policy file off the reactor.
-pub async fn load(path: &Path) -> Result<PolicyFile, LoadError> {
+pub async fn load(path: &Path) -> Result<Watched, LoadError> {
     let owned = path.to_owned();
-    match tokio::task::spawn_blocking(move || policy_file::load(&owned)).await {
+    match tokio::task::spawn_blocking(move || read(&owned)).await {
         Ok(result) => result,
         Err(error) => {
             tracing::error!(%error, "reading the policy file broke");
-            policy_file::load(path)
+            read(path)
         }
     }
+}
+
+/// The first reading tells which directories to look at, so what they hold is read once more.
+fn read(path: &Path) -> Result<Watched, LoadError> {
+    let directories = policy_file::load(path)?.rule_set_directories;
+    let stamps = stamps(path, &directories);
+    let file = policy_file::load(path)?;
+    let pem = pem_stamps(&file);
+    Ok(Watched { file, stamps, pem })
 }
 
 /// The SVID that a policy file names.
@@ -63,34 +81,32 @@ pub fn svid(files: &IdentityFiles) -> Result<Svid, FileError> {
 }
 
 /// Watches until the process ends. `loaded` is what is in force.
-pub async fn watch(path: PathBuf, loaded: PolicyFile, updater: Arc<Updater>) {
+pub async fn watch(path: PathBuf, loaded: Watched, updater: Arc<Updater>) {
     let mut watched = loaded;
-    let mut before = stamps(&path, &watched.rule_set_directories);
-    let mut before_pem = pem_stamps(&watched);
     loop {
         tokio::time::sleep(POLL).await;
-        let now = stamps(&path, &watched.rule_set_directories);
-        if now != before {
-            before = now;
-            if let Some(file) = reload(&path, &updater).await {
-                watched = file;
-                before = stamps(&path, &watched.rule_set_directories);
+        let now = stamps(&path, &watched.file.rule_set_directories);
+        if now != watched.stamps {
+            // A file that cannot be read is not read again before it changes.
+            watched.stamps = now;
+            if let Some(again) = reload(&path, &updater).await {
+                watched = Watched { pem: watched.pem, ..again };
             }
         }
-        let now_pem = pem_stamps(&watched);
-        if now_pem != before_pem {
-            before_pem = now_pem;
-            rotate(&watched, &updater);
+        let now = pem_stamps(&watched.file);
+        if now != watched.pem {
+            watched.pem = now;
+            rotate(&watched.file, &updater);
         }
     }
 }
 
-async fn reload(path: &Path, updater: &Updater) -> Option<PolicyFile> {
+async fn reload(path: &Path, updater: &Updater) -> Option<Watched> {
     match load(path).await {
-        Ok(file) => {
+        Ok(read) => {
             // What is wrong with it was logged, and the one before is in force.
-            let _ = updater.put(Arc::new(file.policy.clone()), &file.version).await;
-            Some(file)
+            let _ = updater.put(Arc::new(read.file.policy.clone()), &read.file.version).await;
+            Some(read)
         }
         Err(error) => {
             updater.plane().telemetry.metrics.policy_arrived(false);
