@@ -129,7 +129,11 @@ fn a_body_in_another_charset_is_judged_as_the_text_it_is() {
     let utf16: Vec<u8> = "a=attack".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let json16: Vec<u8> = "{\"a\":\"attack\"}".encode_utf16().flat_map(u16::to_be_bytes).collect();
     let with = |content_type: &str, body: &[u8]| verdict(&snapshot, &[("content-type", content_type)], body);
-    assert_eq!(with("application/x-www-form-urlencoded; charset=utf-16", &utf16), RULE);
+    assert_eq!(
+        with("application/x-www-form-urlencoded; charset=utf-16", &utf16),
+        MALFORMED,
+        "a form is ASCII"
+    );
     assert_eq!(with("application/json; charset=utf-16be", &json16), RULE);
     assert_eq!(with("application/json", &json16), MALFORMED, "JSON is UTF-8 unless something else is said");
     assert_eq!(with("text/plain; charset=utf-16le", &utf16), RULE, "raw text");

@@ -64,7 +64,9 @@ impl Transaction {
 
     /// Gives it back, and forgets what no rule of a later phase reads.
     fn leave_desk(&mut self, engine: &Engine, phase: Phase) {
-        let is_read = |name: &[u8]| engine.later(phase).is_some_and(|later| later.reads(name));
+        // Who follows the rules wants to see what they set.
+        let traced = self.trace.is_some();
+        let is_read = |name: &[u8]| traced || engine.later(phase).is_some_and(|later| later.reads(name));
         self.scratch.desk.others = self.state.tx.forget(is_read);
         self.scratch.desk.matched = self.state.end_rules();
         self.scratch.leave_desk();
