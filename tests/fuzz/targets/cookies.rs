@@ -1,5 +1,5 @@
 //! Promise: no Cookie header makes the reader panic or pass its limit; what a browser writes is read; what servers without
-//! quotes read in it comes to no more than the header twice over.
+//! quotes read in it comes to no more than the header three times over.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -10,9 +10,9 @@ fuzz_target!(|data: &[u8]| {
     assert!(read.pairs.len() <= COOKIES_LIMIT);
     assert!(read.pairs.iter().all(|(name, _)| !name.contains(&b'=') && !name.contains(&b';')));
     assert!(read.pairs.iter().all(|(name, value)| !name.is_empty() || !value.is_empty()));
-    // Each cookie as it is written, and at most two readings of its value without quotes.
+    // Each cookie as it is written, once more alone, and its name again with a value that ends in a later one.
     let kept: usize = read.pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
-    assert!(kept <= 3 * data.len());
+    assert!(kept <= 4 * data.len());
     if data.contains(&b'"') {
         return;
     }

@@ -82,7 +82,11 @@ fn passed(snapshot: &Snapshot, body: &[u8], cuts: &[u8]) -> (usize, Option<Reaso
     }
 }
 
-fn go_on<'a>(mut upload: Box<Upload>, rest: impl Iterator<Item = &'a [u8]>, first: usize) -> (usize, Option<Reason>) {
+fn go_on<'a>(
+    mut upload: Box<Upload>,
+    rest: impl Iterator<Item = &'a [u8]>,
+    first: usize,
+) -> (usize, Option<Reason>) {
     let (mut sent, mut held, mut longest) = (first, 0, 0);
     for piece in rest {
         longest = longest.max(piece.len());
