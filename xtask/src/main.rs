@@ -57,7 +57,7 @@ enum Command {
         /// Seconds for each target.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
-        /// Instead: the seeds and the same first inputs on every machine, as the project's test command does.
+        /// Instead: the kept seeds, each once, as the project's test command does.
         #[arg(long, conflicts_with = "seconds")]
         smoke: bool,
     },
