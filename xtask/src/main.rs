@@ -57,9 +57,6 @@ enum Command {
         /// Seconds for each target.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
-        /// Instead: the kept seeds, each once, as the project's test command does.
-        #[arg(long, conflicts_with = "seconds")]
-        smoke: bool,
     },
     /// Make the tables of the injection detectors anew from the source of `libinjectionrs` and the package `@webref/idl`.
     Tables {
@@ -78,10 +75,7 @@ fn main() -> ExitCode {
         Command::Demo { once, release } => demo::run(once, release),
         Command::Bench { what, arguments } => bench::run(&what, &arguments),
         Command::Crs(arguments) => crs::run(&arguments),
-        Command::Fuzz { target, seconds, smoke } => {
-            let extent = if smoke { fuzz::Extent::Smoke } else { fuzz::Extent::Seconds(seconds) };
-            fuzz::run(target.as_deref(), extent).map(|()| true)
-        }
+        Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map(|()| true),
         Command::Tables { source, idl } => tables::run(&source, &idl).map(|()| true),
         Command::Soak => test::soak(),
     };
